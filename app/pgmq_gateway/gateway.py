@@ -32,6 +32,9 @@ from pgmq_gateway.observe.observed import Observer
 from pgmq_gateway.observe.requestlog import RequestLog
 from pgmq_gateway.observe.tracing import tracing
 from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
+from pgmq_gateway.waiting.counters import Counters
+from pgmq_gateway.waiting.notifier import Notifier
+from pgmq_gateway.waiting.wakeups import Wakeups
 
 if TYPE_CHECKING:
     from pgmq_gateway.observe.metrics import Metrics
@@ -64,6 +67,9 @@ class Gateway:
         self.database = Database(settings)
         self.outdated: Callable[[], None] = earlier.outdated if earlier else outdated
         self.watch = CatalogWatch(settings, self.database.pool, self.database.connector.servers, self.outdated)
+        self.counters: Counters = earlier.counters if earlier else Counters()
+        self.wakeups = Wakeups(self.counters)
+        self.notifier = Notifier(self.watch, self.wakeups)
         self.stalls = StallCheck(
             self.database.pool,
             self.database.connector.servers,
@@ -119,7 +125,9 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the tasks of this gateway during a `with` block. Connects to the database, and retries until it can."""
-        running = [_background(part) for part in (self.watch, self.stalls, self.history, self.maintenance)]
+        running = [
+            _background(part) for part in (self.watch, self.notifier, self.stalls, self.history, self.maintenance)
+        ]
         try:
             if self.remote_keys is not None:
                 running.append(_background(self.remote_keys))
@@ -193,7 +201,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _background(part: CatalogWatch | StallCheck | Periodic | RemoteKeys) -> asyncio.Task[None]:
+def _background(part: CatalogWatch | Notifier | StallCheck | Periodic | RemoteKeys) -> asyncio.Task[None]:
     """Run a part of the gateway. A failure is logged at once, and not raised where the part is stopped."""
 
     def report(task: asyncio.Task[None]) -> None:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 import asyncpg
 
@@ -39,6 +40,22 @@ FAILURES = (*BROKEN, *SERVER_ERRORS, GatewayError)
 
 class OutdatedSettings(CatalogMissing):
     """The database has other settings than this gateway, which has not served yet and must not with these."""
+
+
+class Follower(Protocol):
+    """A part of the gateway that listens to a channel on the catalog's connection.
+
+    connected     called when the connection listens, and `disconnected` when it is lost
+    notified      called with the payload of each notification
+    """
+
+    channel: str
+
+    def connected(self) -> None: ...
+
+    def disconnected(self) -> None: ...
+
+    def notified(self, payload: str) -> None: ...
 
 
 class CatalogWatch:
@@ -78,6 +95,7 @@ class CatalogWatch:
         self._pre_config = settings.db_pre_config
         self._outdated = outdated
         self._clock = clock
+        self._followers: list[Follower] = []
         self._catalog: Catalog | None = None
         self._loaded_at = -RELOAD_INTERVAL_SECONDS
         self._connection: GatewayConnection | None = None
@@ -115,6 +133,10 @@ class CatalogWatch:
         """Close the connection if it leads to a server that does not respond; another one is opened."""
         if self._connection is not None and self._connection.server == server:
             self._connection.terminate()
+
+    def follow(self, follower: Follower) -> None:
+        """Listen to a further channel from the next connection on, unless db-channel-enabled is off."""
+        self._followers.append(follower)
 
     def ask_reload(self) -> None:
         """Reload soon (a signal, a notification)."""
@@ -207,6 +229,8 @@ class CatalogWatch:
             logger.warning("lost the connection to the database")
         finally:
             self._connection, self._current = None, False
+            for follower in self._followers:
+                follower.disconnected()
             connection.terminate()
 
     async def _listen(self, connection: Connection) -> bool:
@@ -215,6 +239,9 @@ class CatalogWatch:
             return True
         with suppress(asyncpg.ReadOnlySQLTransactionError):
             await connection.add_listener(self._channel, lambda *_: self._reload_asked.set())
+            for follower in self._followers:
+                await connection.add_listener(follower.channel, _receiver(follower))
+                follower.connected()
             return True
         return False
 
@@ -290,3 +317,7 @@ class CatalogWatch:
         self._outdated()
         if self._catalog is None:
             raise OutdatedSettings
+
+
+def _receiver(follower: Follower) -> Callable[[object, int, str, object], None]:
+    return lambda _connection, _process, _channel, payload: follower.notified(str(payload))

@@ -1,0 +1,1 @@
+"""Waiting requests and streams, and what wakes them."""
