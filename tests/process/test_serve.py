@@ -76,7 +76,7 @@ def test_a_low_limit_of_open_files_is_reported(database: str, directory: DataDir
     assert running.stop() == 0
     assert (
         "the limit of client connections is 1, because the limit of open files (ulimit -n) is 139, and 10 are for "
-        "the database and 128 for other files: set it to 10138 for 10000 connections"
+        "the database and 128 for other files: set it to 12138 for 12000 connections"
     ) in running.log.read_text()
 
 

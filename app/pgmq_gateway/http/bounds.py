@@ -34,7 +34,7 @@ class Bounds:
     body_timeout: float = 10
     send_timeout: float = 10
     keep_alive_timeout: float = 75
-    max_connections: int = 10_000
+    max_connections: int = 12_000
     max_buffered_bytes: int = MAX_DEFAULT_BYTES
     verbose: bool = True
 
@@ -55,17 +55,32 @@ class Bounds:
         )
 
 
+def raise_file_limit(settings: Settings) -> None:
+    """Raise the soft limit of open files to what the connections of the settings take, as far as the hard one allows.
+
+    The usual soft limit is 1024, for programs that use select().
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _wanted_files(settings)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
 def too_few_files(settings: Settings) -> str | None:
     """A warning if the limit of open files leaves few connections."""
     connections = _max_connections(settings)
     if connections >= min(settings.max_connections, FEW_CONNECTIONS):
         return None
-    wanted = settings.max_connections + settings.db_pool + OTHER_FILES
     return (
         f"the limit of client connections is {connections}, because the limit of open files (ulimit -n) is "
         f"{_max_files()}, and {settings.db_pool} are for the database and {OTHER_FILES} for other files: set it to "
-        f"{wanted} for {settings.max_connections} connections"
+        f"{_wanted_files(settings)} for {settings.max_connections} connections"
     )
+
+
+def _wanted_files(settings: Settings) -> int:
+    return settings.max_connections + settings.db_pool + OTHER_FILES
 
 
 def _max_connections(settings: Settings) -> int:

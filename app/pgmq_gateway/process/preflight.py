@@ -12,7 +12,7 @@ from pgmq_gateway.database.connector import Connector, connect
 from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, Connection, loggable
 from pgmq_gateway.database.in_database import Pairs
 from pgmq_gateway.database.login import UnsafeLogin, check_login
-from pgmq_gateway.http.bounds import too_few_files
+from pgmq_gateway.http.bounds import raise_file_limit, too_few_files
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.schemas import MANAGEMENT, QUEUES
 from pgmq_gateway.settings.model import Settings, SettingsError
@@ -61,10 +61,11 @@ async def settings_in_database(settings: Settings) -> Pairs:
 async def preflight(settings: Settings) -> None:
     """Fail fast on settings that waiting cannot fix, and warn of those that are probably mistakes.
 
-    A database that is unreachable now is not an error.
+    The limit of open files is raised where it is too low. A database that is unreachable now is not an error.
 
     Raises SettingsError or ServeError.
     """
+    raise_file_limit(settings)
     if warning := too_few_files(settings):
         logger.warning("%s", warning)
     if not {QUEUES, MANAGEMENT} & set(settings.db_schemas):

@@ -197,7 +197,7 @@ class Settings(BaseModel):
     send_timeout: float = Field(default=10, gt=0, allow_inf_nan=False)
     keep_alive_timeout: float = Field(default=75, gt=0, le=86400, allow_inf_nan=False)
     max_buffered: int | None = Field(default=None, ge=1)
-    max_connections: int = Field(default=10_000, ge=1)
+    max_connections: int = Field(default=12_000, ge=1)
     max_batch: int = Field(default=MAX_BATCH, ge=1, le=2**31 - 1)
     max_read: int = Field(default=MAX_READ, ge=1, le=2**31 - 1)
     max_wait: int = Field(default=50, ge=0, le=9999)
