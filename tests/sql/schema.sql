@@ -1128,13 +1128,16 @@ CREATE FUNCTION pgmq_admin.send(queue_name text, message jsonb, headers jsonb DE
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+    table_name constant text := pgmq_gateway.message_table(queue_name, 'q');
+    first_visible_at constant timestamptz := pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at);
 begin
-    perform pgmq_gateway.message_table(queue_name, 'q');
+    perform pgmq_settings.report_visible(table_name, 1, first_visible_at);
     return (
         select id
         from pgmq.send(
             queue_name => send.queue_name, msg => coalesce(send.message, 'null'), headers => send.headers,
-            delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id);
+            delay => first_visible_at) as id);
 end;
 $$;
 
@@ -1144,8 +1147,10 @@ CREATE FUNCTION pgmq_admin.send_batch(queue_name text, messages jsonb, headers j
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+    table_name constant text := pgmq_gateway.message_table(queue_name, 'q');
+    first_visible_at constant timestamptz := pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at);
 begin
-    perform pgmq_gateway.message_table(queue_name, 'q');
     if jsonb_typeof(messages) is distinct from 'array' or jsonb_typeof(headers) <> 'array' then
         raise exception '% must be an array', case jsonb_typeof(messages)
             when 'array' then 'headers' else 'messages' end
@@ -1156,6 +1161,7 @@ begin
     elsif jsonb_array_length(messages) = 0 then
         return;
     end if;
+    perform pgmq_settings.report_visible(table_name, jsonb_array_length(messages), first_visible_at);
     return query
     select id
     from pgmq.send_batch(
@@ -1168,7 +1174,7 @@ begin
             select array_agg(nullif(e.value, 'null') order by e.n)
             from jsonb_array_elements(send_batch.headers) with ordinality as e (value, n)
         ),
-        delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id
+        delay => first_visible_at) as id
     order by id;
 end;
 $$;
@@ -2357,6 +2363,10 @@ begin
     ) into matched, msg_ids, new_msg_ids using filter, present, expected, visible_at, locked;
     if action = 'make_visible' then
         perform pgmq_gateway.check_not_parked(source, msg_ids);
+    end if;
+    if action in ('postpone', 'make_visible', 'move', 'requeue') and msg_ids <> '{}' then
+        perform pgmq_settings.report_visible(
+            coalesce(pgmq.format_table_name(to_queue, 'q'), source), cardinality(msg_ids), visible_at);
     end if;
 exception
     when unique_violation then
@@ -7034,6 +7044,7 @@ declare
     settings pgmq_settings.queues;
     target text;
     burial text;
+    buried bigint;
 begin
     if queue_table !~ '^q_.' or not exists (
         select from pg_class as c
@@ -7057,13 +7068,17 @@ begin
     end if;
     perform pgmq_settings.lock_groups_of(queue_table, ids, array[queue_table, target]);
     begin
-        return pgmq_settings.run_burial(burial, ids, queue_table, settings);
+        buried := pgmq_settings.run_burial(burial, ids, queue_table, settings);
     exception when others then
         if pgmq_settings.is_transient(sqlstate) then
             raise;
         end if;
+        buried := pgmq_settings.bury_each(burial, ids, queue_table, settings);
     end;
-    return pgmq_settings.bury_each(burial, ids, queue_table, settings);
+    if buried > 0 and target like 'q\_%' then
+        perform pgmq_settings.report_visible(target, buried);
+    end if;
+    return buried;
 exception when others then
     -- Not even postponing them succeeded.
     if pgmq_settings.is_transient(sqlstate) or sqlstate = '42P01' then
@@ -8143,6 +8158,9 @@ begin
             new.headers := new.headers || jsonb_build_object('x-pgmq-not-before', extract(epoch from new.vt));
         end if;
         new.vt := 'infinity';
+        perform pgmq_settings.report_visible(tg_table_name, 0);
+    else
+        perform pgmq_settings.report_visible(tg_table_name, 1, new.vt);
     end if;
     return new;
 end;
@@ -8160,6 +8178,7 @@ declare
     last_group text;
     groups text[];
     slot integer;
+    promoted bigint;
 begin
     select min(%1$s), max(%1$s) into first_group, last_group from gone;
     if first_group is null then
@@ -8178,6 +8197,10 @@ begin
     end if;
     perform pgmq_settings.check_own_code(array[tg_relid]);
     %2$s;
+    get diagnostics promoted = row_count;
+    if promoted > 0 then
+        perform pgmq_settings.report_visible(tg_table_name, promoted);
+    end if;
     return null;
 end;
 $source$,
@@ -8548,6 +8571,12 @@ CREATE FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets te
 begin
     execute pgmq_settings.redrive_statement(source, targets)
     into moved, last_visible_at using ids, targets, present, per_second, start_at;
+    if moved > 0 then
+        perform pgmq_settings.report_times(
+            w.target, array_agg(start_at + make_interval(secs => coalesce((w.place - 1) / per_second, 0))))
+        from unnest(targets) with ordinality as w (target, place)
+        group by w.target;
+    end if;
 end;
 $$;
 
@@ -8987,6 +9016,9 @@ begin
         pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q'),
         pgmq_settings.filter_condition(filter), pgmq_settings.group_expression('c'))
     into sent, last_visible_at using filter, first_visible_at, max_messages, per_second;
+    perform pgmq_settings.report_times(pgmq.format_table_name(queue_name, 'q'), array(
+        select first_visible_at + make_interval(secs => coalesce((place - 1) / per_second, 0))
+        from generate_series(1, sent) as place));
     return next;
 end;
 $_$;
@@ -9010,13 +9042,13 @@ CREATE FUNCTION pgmq_settings.report_times(queue_table text, times timestamp wit
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    present constant timestamptz := clock_timestamp();
+    present constant numeric := extract(epoch from clock_timestamp());
 begin
     perform pgmq_settings.report_visible(queue_table, t.messages, t.visible_at)
     from (
         select count(*) as messages, max(u.visible_at) as visible_at
         from unnest(times) as u (visible_at)
-        group by ceil(extract(epoch from greatest(u.visible_at - present, interval '0')))
+        group by ceil(greatest(extract(epoch from u.visible_at) - present, 0))
         order by 2
         limit 20
     ) as t;
@@ -9029,7 +9061,8 @@ CREATE FUNCTION pgmq_settings.report_visible(queue_table text, messages bigint, 
     AS $$
 declare
     reported text := current_setting('pgmq_gateway.wakeups', true);
-    seconds constant double precision := extract(epoch from visible_at - clock_timestamp());
+    -- Of an infinite time too, which cannot be subtracted.
+    seconds constant double precision := extract(epoch from visible_at) - extract(epoch from clock_timestamp());
 begin
     if length(reported) > 8000 then
         return;
@@ -9251,17 +9284,25 @@ CREATE FUNCTION pgmq_settings.settle_changes(queue_table text, operations text[]
 declare
     deliveries constant pgmq_settings.delivery[] := pgmq_settings.deliveries(receipts);
     noting constant boolean := 'reject' = any (operations) or array_remove(reasons, null) <> '{}';
+    present constant timestamptz := clock_timestamp();
     settings pgmq_settings.queues;
+    delays double precision[];
     settled bigint[];
     rejected bigint[];
     stale pgmq_settings.delivery[];
     place bigint;
 begin
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle_changes.queue_table;
+    delays := pgmq_settings.change_seconds(queue_table, settings, deliveries, operations, seconds);
     execute pgmq_settings.changes_statement(queue_table, noting) into settled, rejected, dead using
-        deliveries, operations,
-        pgmq_settings.change_seconds(queue_table, settings, deliveries, operations, seconds), reasons,
-        clock_timestamp(), coalesce(settings.max_receives, 999999);
+        deliveries, operations, delays, reasons, present, coalesce(settings.max_receives, 999999);
+    if 'retry' = any (operations) or 0 = any (delays) then
+        perform pgmq_settings.report_times(queue_table, array(
+            select present + make_interval(secs => delays[s.place])
+            from unnest(settled) as s (place)
+            where (operations[s.place] = 'retry' or operations[s.place] = 'extend' and delays[s.place] = 0)
+              and s.place <> all (coalesce(rejected, '{}'))));
+    end if;
     outcomes := array(
         select pgmq_settings.settled(o.operation) from unnest(operations) with ordinality as o (operation, place)
         order by o.place);

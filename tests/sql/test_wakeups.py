@@ -7,9 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgmq_gateway.calls.wakeups import wakeups_in
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql, new_database, runner
+from tests.sql import leases
 from tests.sql.calls import CALLS, CLAIMS, JUDGEMENT
 
 REQUEST = ["POST", "/rpc/f", "{}", "{}"]
@@ -39,6 +41,14 @@ def owner(directory: DataDirectory, template: str) -> Iterator[Sql]:
         sql("select pgmq_admin.create_queue('q', rls => false)")
         sql("select pgmq_admin.grant_queue('q', 'anon', '{send,read,delete}')")
         sql("alter table pgmq.q_q add check (message > '-1')")
+        for queue in ("dead", "plain", "grouped", "other"):
+            sql("select pgmq_admin.create_queue(%s, rls => false)", queue)
+        sql("""select pgmq_admin.set_queue_settings('plain', '{"max_receives": 1, "dead_letter_queue": "dead"}')""")
+        sql("""select pgmq_admin.set_queue_settings('grouped', '{"group_limit": 1}')""")
+        leases.send(sql, "plain", 1)
+        leases.send(sql, "other", 1, 2)
+        sql("select pgmq.archive('other', 2)")
+        leases.send(sql, "grouped", 1, 2, 3, headers={"x-pgmq-group": "a"})
         yield sql
 
 
@@ -131,3 +141,124 @@ def test_calls_in_turn_report_their_own(gateway: Sql) -> None:
 
 def test_a_call_with_a_key_reports_once(gateway: Sql) -> None:
     assert [gateway(KEYED, b"1", REQUEST, SEND, sends(1)[0]) for _ in range(2)] == [[("q\t1\t0\n",)], [(None,)]]
+
+
+# Statements, and what they report. There is a message in `plain`, for its last receive; one in `other`, and one in its
+# archive; three of a group in `grouped`, two of them parked. RECEIPT is that of the message in `plain` or `other`.
+HOUR = 3600
+REPORTS: dict[str, tuple[Any, ...]] = {
+    "send": ("select pgmq_api.send('plain', '1')", ("plain", 1, 0)),
+    "send later": ("select pgmq_api.send('Plain', '1', 3600)", ("plain", 1, HOUR)),
+    "send at a time": ("select pgmq_api.send('plain', '1', send_at => now() + interval '1 hour')", ("plain", 1, HOUR)),
+    "send at a time that has passed": ("select pgmq_api.send('plain', '1', send_at => '2000-01-01Z')", ("plain", 1, 0)),
+    "send once": (
+        "select pgmq_api.send('plain', '1', deduplication_id => 'a') from generate_series(1, 2)", ("plain", 1, 0)
+    ),
+    "send_batch": ("select pgmq_api.send_batch('plain', '{1,2}')", ("plain", 2, 0)),
+    "send_batch of none": ("select pgmq_api.send_batch('plain', '{}')",),
+    "send_entries": (
+        """select pgmq_api.send_entries('plain', '[{"message": 1}, {"message": 2, "sleep_seconds": 3600},
+            {"message": 3}]')""",
+        ("plain", 2, 0), ("plain", 1, HOUR),
+    ),
+    "send_entries once": (
+        """select pgmq_api.send_entries('plain', '[{"message": 1, "deduplication_id": "a"},
+            {"message": 2, "deduplication_id": "a"}]')""",
+        ("plain", 1, 0),
+    ),
+    "send to a group": ("select pgmq_api.send('grouped', '1', group_id => 'b')", ("grouped", 1, 0)),
+    "send to a full group": ("select pgmq_api.send('grouped', '1', group_id => 'a')", ("grouped", 0, 0)),
+    "send without a group": ("select pgmq_api.send('grouped', '1')", ("grouped", 1, 0)),
+    "send_entries to groups": (
+        """select pgmq_api.send_entries('grouped', '[{"message": 1, "group_id": "a"}, {"message": 1}]')""",
+        ("grouped", 0, 0), ("grouped", 1, 0),
+    ),
+    "Supabase's send to a full group": (
+        """insert into pgmq.q_grouped (vt, message, headers) values (now(), '1', '{"x-pgmq-group": "a"}')""",
+        ("grouped", 0, 0),
+    ),
+    "retry": ("select pgmq_api.retry('other', RECEIPT)", ("other", 1, 0)),
+    "retry later": ("select pgmq_api.retry('other', RECEIPT, 3600)", ("other", 1, HOUR)),
+    "retry of the last receive": ("select pgmq_api.retry('plain', RECEIPT)", ("dead", 1, 0)),
+    "retry of a stale receipt": ("select pgmq_api.retry('other', '1.7.1795988748607430')",),
+    "reject": ("select pgmq_api.reject('plain', RECEIPT)", ("dead", 1, 0)),
+    "reject into the archive": ("select pgmq_api.reject('other', RECEIPT)",),
+    "extend": ("select pgmq_api.extend('other', RECEIPT, 60)",),
+    "extend to 0": ("select pgmq_api.extend('other', RECEIPT, 0)", ("other", 1, 0)),
+    "ack": ("select pgmq_api.ack('other', RECEIPT)",),
+    "settle": (
+        """select pgmq_api.settle('other', retries => jsonb_build_array(jsonb_build_object('receipt', RECEIPT,
+            'delay_seconds', 3600)))""",
+        ("other", 1, HOUR),
+    ),
+    "settle strictly in vain": (
+        "select pgmq_api.settle('other', retries => '[\"1.7.1795988748607430\"]')",
+    ),
+    "read of a dead message": ("update pgmq.q_plain set read_ct = 1; select pgmq_api.read('plain')", ("dead", 1, 0)),
+    "redrive": ("select pgmq_api.redrive('other', 'dead')", ("dead", 1, 0)),
+    "redrive in vain": ("select pgmq_api.redrive('dead')",),
+    "redrive slowly": (
+        "select pgmq.send('other', '2'); select pgmq_api.redrive('other', 'dead', per_second => 0.001)",
+        ("dead", 1, 0), ("dead", 1, 1000),
+    ),
+    "replay": ("select pgmq_api.replay('other')", ("other", 1, 0)),
+    "pgmq_admin.send": ("select pgmq_admin.send('other', '1')", ("other", 1, 0)),
+    "pgmq_admin.send later": ("select pgmq_admin.send('other', '1', null, 3600)", ("other", 1, HOUR)),
+    "pgmq_admin.send_batch": ("select pgmq_admin.send_batch('other', '[1, 2]')", ("other", 2, 0)),
+    "pgmq_admin.move": ("select pgmq_admin.move('other', '{1}', 'dead')", ("dead", 1, 0)),
+    "pgmq_admin.requeue": ("select pgmq_admin.requeue('other', '{2}')", ("other", 1, 0)),
+    "pgmq_admin.make_visible": ("select pgmq_admin.make_visible('other', '{1}')", ("other", 1, 0)),
+    "pgmq_admin.postpone": ("select pgmq_admin.postpone('other', '{1}', 3600)", ("other", 1, HOUR)),
+    "pgmq_admin.postpone for good": ("select pgmq_admin.postpone('other', '{1}', until => 'infinity')",),
+    "pgmq_admin.delete": ("select pgmq_admin.delete('other', '{1}')",),
+    "pgmq_admin.apply": ("select pgmq_admin.apply('other', 'make_visible', '{}', null)", ("other", 1, 0)),
+    "pgmq_admin.redrive": ("select pgmq_admin.redrive('other', 'dead')", ("dead", 1, 0)),
+    "pgmq_admin.replay": ("select pgmq_admin.replay('other')", ("other", 1, 0)),
+}  # fmt: skip
+
+
+def reported(sql: Sql, statements: str) -> list[tuple[str, int, float]]:
+    """The wake-ups of statements, which are undone."""
+    sql("begin")
+    try:
+        for statement in statements.split("; "):
+            queue = "plain" if "'plain'" in statement else "other"
+            sql(statement.replace("RECEIPT", f"(select receipt from pgmq_api.read('{queue}', 60))"))
+        ((text,),) = sql("select current_setting('pgmq_gateway.wakeups', true)")
+    finally:
+        sql("rollback")
+    return list(wakeups_in(text or ""))
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_functions_report_what_they_make_visible(owner: Sql, name: str) -> None:
+    statements, *expected = REPORTS[name]
+    wakeups = reported(owner, statements)
+    assert [wakeup[:2] for wakeup in wakeups] == [wakeup[:2] for wakeup in expected]
+    for (*_, seconds), (*_, latest) in zip(wakeups, expected, strict=True):
+        assert 0 < seconds <= latest or seconds == latest == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select pgmq_api.ack('grouped', RECEIPT)",
+        "select pgmq_api.settle('grouped', array[RECEIPT])",
+        "select pgmq_api.reject('grouped', RECEIPT)",
+        "select pgmq_api.delete('grouped', 1)",
+        "select pgmq_api.archive('grouped', 1)",
+        "select pgmq_api.delete_batch('grouped', '{1}')",
+        "select pgmq_api.pop('grouped')",
+        "select pgmq_public.delete('grouped', 1)",
+        "select pgmq_admin.delete('grouped', '{1}')",
+        "delete from pgmq.q_grouped where msg_id = 1",
+    ],
+)
+def test_in_a_group_the_end_of_a_message_reports_the_next(owner: Sql, statement: str) -> None:
+    statement = statement.replace("RECEIPT", "(select receipt from pgmq_api.read('grouped', 60))")
+    assert reported(owner, statement) == [("grouped", 1, 0)]
+
+
+def test_the_name_of_a_queue_adds_no_line(owner: Sql) -> None:
+    owner('create table pgmq."q_a\n\tb" (like pgmq.q_other including all)')
+    assert reported(owner, "select pgmq_api.send(e'a\n\tb', '1')") == [("ab", 1, 0)]

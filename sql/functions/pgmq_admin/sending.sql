@@ -12,13 +12,16 @@ returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $send$
+declare
+    table_name constant text := pgmq_gateway.message_table(queue_name, 'q');
+    first_visible_at constant timestamptz := pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at);
 begin
-    perform pgmq_gateway.message_table(queue_name, 'q');
+    perform pgmq_settings.report_visible(table_name, 1, first_visible_at);
     return (
         select id
         from pgmq.send(
             queue_name => send.queue_name, msg => coalesce(send.message, 'null'), headers => send.headers,
-            delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id);
+            delay => first_visible_at) as id);
 end;
 $send$;
 comment on function pgmq_admin.send is
@@ -37,8 +40,10 @@ returns setof bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $send$
+declare
+    table_name constant text := pgmq_gateway.message_table(queue_name, 'q');
+    first_visible_at constant timestamptz := pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at);
 begin
-    perform pgmq_gateway.message_table(queue_name, 'q');
     if jsonb_typeof(messages) is distinct from 'array' or jsonb_typeof(headers) <> 'array' then
         raise exception '% must be an array', case jsonb_typeof(messages)
             when 'array' then 'headers' else 'messages' end
@@ -49,6 +54,7 @@ begin
     elsif jsonb_array_length(messages) = 0 then
         return;
     end if;
+    perform pgmq_settings.report_visible(table_name, jsonb_array_length(messages), first_visible_at);
     return query
     select id
     from pgmq.send_batch(
@@ -61,7 +67,7 @@ begin
             select array_agg(nullif(e.value, 'null') order by e.n)
             from jsonb_array_elements(send_batch.headers) with ordinality as e (value, n)
         ),
-        delay => pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at)) as id
+        delay => first_visible_at) as id
     order by id;
 end;
 $send$;

@@ -193,6 +193,10 @@ begin
     if action = 'make_visible' then
         perform pgmq_gateway.check_not_parked(source, msg_ids);
     end if;
+    if action in ('postpone', 'make_visible', 'move', 'requeue') and msg_ids <> '{}' then
+        perform pgmq_settings.report_visible(
+            coalesce(pgmq.format_table_name(to_queue, 'q'), source), cardinality(msg_ids), visible_at);
+    end if;
 exception
     when unique_violation then
         if action <> 'archive' then

@@ -339,6 +339,7 @@ declare
     settings pgmq_settings.queues;
     target text;
     burial text;
+    buried bigint;
 begin
     if queue_table !~ '^q_.' or not exists (
         select from pg_class as c
@@ -362,13 +363,17 @@ begin
     end if;
     perform pgmq_settings.lock_groups_of(queue_table, ids, array[queue_table, target]);
     begin
-        return pgmq_settings.run_burial(burial, ids, queue_table, settings);
+        buried := pgmq_settings.run_burial(burial, ids, queue_table, settings);
     exception when others then
         if pgmq_settings.is_transient(sqlstate) then
             raise;
         end if;
+        buried := pgmq_settings.bury_each(burial, ids, queue_table, settings);
     end;
-    return pgmq_settings.bury_each(burial, ids, queue_table, settings);
+    if buried > 0 and target like 'q\_%' then
+        perform pgmq_settings.report_visible(target, buried);
+    end if;
+    return buried;
 exception when others then
     -- Not even postponing them succeeded.
     if pgmq_settings.is_transient(sqlstate) or sqlstate = '42P01' then

@@ -44,6 +44,9 @@ begin
             new.headers := new.headers || jsonb_build_object('x-pgmq-not-before', extract(epoch from new.vt));
         end if;
         new.vt := 'infinity';
+        perform pgmq_settings.report_visible(tg_table_name, 0);
+    else
+        perform pgmq_settings.report_visible(tg_table_name, 1, new.vt);
     end if;
     return new;
 end;
@@ -61,6 +64,7 @@ declare
     last_group text;
     groups text[];
     slot integer;
+    promoted bigint;
 begin
     select min(%1$s), max(%1$s) into first_group, last_group from gone;
     if first_group is null then
@@ -79,6 +83,10 @@ begin
     end if;
     perform pgmq_settings.check_own_code(array[tg_relid]);
     %2$s;
+    get diagnostics promoted = row_count;
+    if promoted > 0 then
+        perform pgmq_settings.report_visible(tg_table_name, promoted);
+    end if;
     return null;
 end;
 $source$,

@@ -94,6 +94,12 @@ as $move$
 begin
     execute pgmq_settings.redrive_statement(source, targets)
     into moved, last_visible_at using ids, targets, present, per_second, start_at;
+    if moved > 0 then
+        perform pgmq_settings.report_times(
+            w.target, array_agg(start_at + make_interval(secs => coalesce((w.place - 1) / per_second, 0))))
+        from unnest(targets) with ordinality as w (target, place)
+        group by w.target;
+    end if;
 end;
 $move$;
 revoke all on function pgmq_settings.move_letters from public;
@@ -262,6 +268,9 @@ begin
         pgmq.format_table_name(queue_name, 'a'), pgmq.format_table_name(queue_name, 'q'),
         pgmq_settings.filter_condition(filter), pgmq_settings.group_expression('c'))
     into sent, last_visible_at using filter, first_visible_at, max_messages, per_second;
+    perform pgmq_settings.report_times(pgmq.format_table_name(queue_name, 'q'), array(
+        select first_visible_at + make_interval(secs => coalesce((place - 1) / per_second, 0))
+        from generate_series(1, sent) as place));
     return next;
 end;
 $replay$;

@@ -314,17 +314,25 @@ as $settle$
 declare
     deliveries constant pgmq_settings.delivery[] := pgmq_settings.deliveries(receipts);
     noting constant boolean := 'reject' = any (operations) or array_remove(reasons, null) <> '{}';
+    present constant timestamptz := clock_timestamp();
     settings pgmq_settings.queues;
+    delays double precision[];
     settled bigint[];
     rejected bigint[];
     stale pgmq_settings.delivery[];
     place bigint;
 begin
     select s.* into settings from pgmq_settings.settings as s where s.queue_table = settle_changes.queue_table;
+    delays := pgmq_settings.change_seconds(queue_table, settings, deliveries, operations, seconds);
     execute pgmq_settings.changes_statement(queue_table, noting) into settled, rejected, dead using
-        deliveries, operations,
-        pgmq_settings.change_seconds(queue_table, settings, deliveries, operations, seconds), reasons,
-        clock_timestamp(), coalesce(settings.max_receives, 999999);
+        deliveries, operations, delays, reasons, present, coalesce(settings.max_receives, 999999);
+    if 'retry' = any (operations) or 0 = any (delays) then
+        perform pgmq_settings.report_times(queue_table, array(
+            select present + make_interval(secs => delays[s.place])
+            from unnest(settled) as s (place)
+            where (operations[s.place] = 'retry' or operations[s.place] = 'extend' and delays[s.place] = 0)
+              and s.place <> all (coalesce(rejected, '{}'))));
+    end if;
     outcomes := array(
         select pgmq_settings.settled(o.operation) from unnest(operations) with ordinality as o (operation, place)
         order by o.place);

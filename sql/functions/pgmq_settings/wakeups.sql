@@ -17,7 +17,8 @@ set search_path = pg_catalog, pg_temp
 as $report$
 declare
     reported text := current_setting('pgmq_gateway.wakeups', true);
-    seconds constant double precision := extract(epoch from visible_at - clock_timestamp());
+    -- Of an infinite time too, which cannot be subtracted.
+    seconds constant double precision := extract(epoch from visible_at) - extract(epoch from clock_timestamp());
 begin
     if length(reported) > 8000 then
         return;
@@ -42,13 +43,13 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $report$
 declare
-    present constant timestamptz := clock_timestamp();
+    present constant numeric := extract(epoch from clock_timestamp());
 begin
     perform pgmq_settings.report_visible(queue_table, t.messages, t.visible_at)
     from (
         select count(*) as messages, max(u.visible_at) as visible_at
         from unnest(times) as u (visible_at)
-        group by ceil(extract(epoch from greatest(u.visible_at - present, interval '0')))
+        group by ceil(greatest(extract(epoch from u.visible_at) - present, 0))
         order by 2
         limit 20
     ) as t;
