@@ -11,6 +11,9 @@ from bench.checker.visits import Visit
 
 Json = Any
 
+# Under any fault, a waiting call is repeated once in ten seconds. The polls in each second find most messages before.
+SERVED_SECONDS = 15.0
+
 
 class Outcome(StrEnum):
     """The outcome of a call, as far as its client knows.
@@ -95,6 +98,9 @@ class Call:
     forged    whether the token is forged, so that the call must have no effect
     settled   the leases to end or to extend, by their receipts
     key       the Idempotency-Key
+    delay     seconds until the sent messages are visible
+    wait      seconds for which the call waits for messages
+    stream    the number of the stream that delivered an event, and its credit
     """
 
     function: str
@@ -115,12 +121,19 @@ class Call:
     visit: Visit | None = None
     settled: tuple[Settlement, ...] = ()
     key: str = ""
+    delay: int = 0
+    wait: int = 0
+    stream: int = 0
+    credit: int = 0
 
     def __str__(self) -> str:
         parts = [f"{self.invoked:.6f} to {self.returned:.6f}", self.owner, self.function, self.queue]
         parts += [f"marks {list(self.sent)}"] if self.sent else []
         parts += [f"id {self.target}"] if self.target else []
         parts += [f"for {self.lease} s"] if self.lease else []
+        parts += [f"visible after {self.delay} s"] if self.delay else []
+        parts += [f"waiting {self.wait} s"] if self.wait else []
+        parts += [f"stream {self.stream} with credit {self.credit}"] if self.stream else []
         parts += [f"-> {self.outcome}", self.note] if self.note else [f"-> {self.outcome}"]
         parts += [f"ids {list(self.ids)}"] if self.ids else []
         parts += [str(self.found).lower()] if self.found is not None else []
@@ -160,6 +173,7 @@ class History:
     departures  what triggers found of other identities
     deadlocks   deadlocks that Postgres detected
     delays      calls that other calls delayed
+    served      seconds within which a waiting call gets a message that is visible
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -168,6 +182,7 @@ class History:
     departures: list[str] = field(default_factory=list)
     deadlocks: int = 0
     delays: list[str] = field(default_factory=list)
+    served: float = SERVED_SECONDS
 
     def counts(self) -> Counter[tuple[str, Outcome]]:
         """Number of calls by function and outcome."""

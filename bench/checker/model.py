@@ -36,6 +36,8 @@ class Promise(StrEnum):
     DISORDERED = "a message overtook one of its group"
     STALLED = "parked although its group has room"
     REPEATED = "a call repeated with its key had another response"
+    UNSERVED = "a waiting call got no message, though one was visible for long"
+    OVERDRAWN = "a stream delivered more messages than its credit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,10 @@ class Reply:
         return cls(Outcome.UNKNOWN if code in UNKNOWN_OUTCOME else Outcome.REFUSED, f"{status} {code}", text, body)
 
 
+# The client has disconnected.
+GONE = Reply(Outcome.UNKNOWN, "gone away")
+
+
 async def ask(
     http: aiohttp.ClientSession,
     url: str,
@@ -47,11 +52,20 @@ async def ask(
     `more` are headers. Without Content-Profile it is one of pgmq_public.
     """
     headers = {"Authorization": f"Bearer {token}", "Content-Profile": "pgmq_public", **more}
+    return await _reply(http.post(f"{url}/rpc/{function}", json=arguments, headers=headers), patience)
+
+
+async def get(
+    http: aiohttp.ClientSession, url: str, query: dict[str, int], token: str, patience: float, **more: str
+) -> Reply:
+    """Request a resource, and disconnect if there is no response in time. `more` are headers."""
+    headers = {"Authorization": f"Bearer {token}", **more}
+    return await _reply(http.get(url, params=query, headers=headers), patience)
+
+
+async def _reply(request: AbstractAsyncContextManager[aiohttp.ClientResponse], patience: float) -> Reply:
     try:
-        async with (
-            asyncio.timeout(patience),
-            http.post(f"{url}/rpc/{function}", json=arguments, headers=headers) as got,
-        ):
+        async with asyncio.timeout(patience), request as got:
             reply = Reply.of(got.status, await got.text())
             if got.status == 503 and "Retry-After" not in got.headers:
                 return replace(reply, note=f"{reply.note} without Retry-After")
@@ -59,7 +73,7 @@ async def ask(
     except aiohttp.ClientConnectorError:
         return Reply(Outcome.REFUSED, "no connection")
     except TimeoutError:
-        return Reply(Outcome.UNKNOWN, "gone away")
+        return GONE
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return Reply(Outcome.UNKNOWN, type(error).__name__)
 

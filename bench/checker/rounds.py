@@ -17,11 +17,15 @@ from bench.checker.model import Violation, judge
 from bench.checker.people import people
 from bench.checker.site import CONNECTIONS, SECRET, Site
 from bench.checker.turns import delays
+from bench.checker.wait_model import judge_waits
+from bench.checker.waits import serve
 from bench.checker.workload import Plan, drain, flood, work
 
 USERS = 12
 # Few, so that they meet their own messages again.
 LEASE_USERS = 2
+# Long enough for a fault to happen in a wait.
+WAITS_SECONDS = (1, 3)
 # Sends without faults, so that the loss of one in a thousand is found.
 FLOOD_MESSAGES, TRACED_MESSAGES = 1200, 300
 
@@ -53,8 +57,14 @@ class Load:
     @classmethod
     def of(cls, site: Site) -> "Load":
         return cls(
-            Plan(site.urls, people(SECRET.encode(), USERS), ground.QUEUES),
-            Plan(site.urls, people(SECRET.encode(), LEASE_USERS), leased.CONSUMED, moves=CONSUMER_MOVES),
+            Plan(site.urls, people(SECRET.encode(), USERS), ground.QUEUES, waits=WAITS_SECONDS),
+            Plan(
+                site.urls,
+                people(SECRET.encode(), LEASE_USERS),
+                leased.CONSUMED,
+                moves=CONSUMER_MOVES,
+                waits=WAITS_SECONDS,
+            ),
         )
 
 
@@ -95,6 +105,7 @@ async def settle(site: Site, load: Load) -> None:
         await ground.sweep(owner)
         await ground.visible(owner, [*plan.queues, *leased.CONSUMED])
         await drain(calm, history)
+        await serve(calm, history, owner, ground.QUEUES[0])
         await consume(replace(load.leases, urls=calm.urls, patience=calm.patience, calm=True), load.leased)
         history.rest = {queue: await ground.rest(owner, queue) for queue in plan.queues}
         load.leased.rest = {queue: await ground.rest(owner, queue) for queue in leased.SETTINGS}
@@ -103,7 +114,7 @@ async def settle(site: Site, load: Load) -> None:
 
 
 def account(tally: Tally, load: Load, faults: Faults) -> None:
-    tally.violations += judge(load.history) + judge_leases(load.leased)
+    tally.violations += judge(load.history) + judge_waits(load.history) + judge_leases(load.leased)
     tally.rounds += 1
     tally.faults += faults.counts
     tally.visits += sum(call.visit is not None for call in load.history.calls)

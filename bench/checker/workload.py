@@ -13,7 +13,7 @@ import aiohttp
 
 from bench.checker.history import Call, History, Json, Outcome, Sight
 from bench.checker.people import Person
-from bench.checker.requests import Reply, ask, half
+from bench.checker.requests import GONE, Reply, ask, half
 from bench.checker.visits import LEFT_BEHIND, Visit
 
 # Weights of the moves.
@@ -35,6 +35,8 @@ FLOOD_CLIENTS = 32
 # Calls whose client disconnects before the response.
 DISCONNECT_PERCENT = 3
 DISCONNECT_SECONDS = 0.02
+# Reads and pops that wait.
+WAITING_PERCENT = 15
 # Message ids kept for each identity, to finish or to race for.
 MAX_KNOWN_IDS = 64
 LONG_PERCENT = 2
@@ -56,6 +58,7 @@ class Plan:
     calm      whether all of them behave
     moves     weights of the moves
     pause     seconds between two moves of a client
+    waits     seconds for which some reads and pops wait: at least, at most
     """
 
     urls: Sequence[str]
@@ -67,6 +70,7 @@ class Plan:
     calm: bool = False
     moves: Mapping[str, int] = field(default_factory=lambda: MOVES)
     pause: float = 0
+    waits: tuple[int, int] = (0, 0)
 
 
 @dataclass(slots=True)
@@ -107,9 +111,9 @@ class Client:
         if move in ("send", "batch"):
             await self.send(person, queue, 1 if move == "send" else chance.randint(2, self._plan.batch))
         elif move == "read":
-            await self.read(person, queue, chance.randint(1, 5), chance.randint(*self._plan.leases))
+            await self.read(person, queue, chance.randint(1, 5), chance.randint(*self._plan.leases), self._wait())
         elif move == "pop":
-            await self.pop(person, self._plan.queues[-1])
+            await self.pop(person, self._plan.queues[-1], self._wait())
         elif move in ("finish", "race"):
             await self._finish(person, queue, 1 if move == "finish" else RACERS)
         elif move == "burst":
@@ -124,25 +128,30 @@ class Client:
         else:
             await self._break(person, queue)
 
-    async def send(self, person: Person, queue: str, number: int, *, forged: bool = False) -> None:
+    async def send(self, person: Person, queue: str, number: int, delay: int = 0, *, forged: bool = False) -> None:
+        """Send messages, in a batch if there are several, that are visible after a delay."""
         messages = [self._message(person.owner) for _ in range(number)]
         function = "send" if number == 1 else "send_batch"
         call = Call(function, queue, person.owner, 0, self._marks(messages), caller=person.caller.name)
-        call.forged = forged
+        call.forged, call.delay = forged, delay
         what: dict[str, Any] = {"message": messages[0]} if number == 1 else {"messages": messages}
-        await self._make(call, person, what)
+        await self._make(call, person, {**what, "sleep_seconds": delay} if delay else what)
         self._known.ids[person.owner, queue].extend(call.ids)
 
-    async def read(self, person: Person, queue: str, number: int, lease: int) -> Call:
-        """Read at most `number` messages with this lease."""
-        call = Call("read", queue, person.owner, 0, lease=lease)
+    async def read(self, person: Person, queue: str, number: int, lease: int, wait: int = 0) -> Call:
+        """Read at most `number` messages with this lease, and wait for them."""
+        call = Call("read", queue, person.owner, 0, lease=lease, wait=wait)
         await self._make(call, person, {"sleep_seconds": lease, "n": number})
         self._known.ids[person.owner, queue].extend(sight.id for sight in call.sights)
         return call
 
-    async def pop(self, person: Person, queue: str) -> None:
-        """Pop a message."""
-        await self._make(Call("pop", queue, person.owner, 0), person, {})
+    async def pop(self, person: Person, queue: str, wait: int = 0) -> None:
+        """Pop a message, and wait for it."""
+        await self._make(Call("pop", queue, person.owner, 0, wait=wait), person, {})
+
+    def _wait(self) -> int:
+        """The seconds that the next call waits."""
+        return self._chance.randint(*self._plan.waits) if self._chance.randrange(100) < WAITING_PERCENT else 0
 
     async def visit(self, person: Person) -> None:
         """Call the function that leaves something behind; some calls at once, so that they can meet."""
@@ -193,7 +202,12 @@ class Client:
         self._history.calls.append(call)
         call.invoked = time.time()
         url = chance.choice(plan.urls)
-        reply = await ask(self._http, url, call.function, arguments, bearer, patience, **person.headers, **headers)
+        headers = {**person.headers, **headers, **({"Prefer": f"wait={call.wait}"} if call.wait else {})}
+        try:
+            reply = await ask(self._http, url, call.function, arguments, bearer, patience + call.wait, **headers)
+        except asyncio.CancelledError:
+            self._note(call, GONE)
+            raise
         self._note(call, reply)
 
     def _note(self, call: Call, reply: Reply) -> None:
