@@ -108,7 +108,15 @@ class Gateway:
         """Imports a library at the first use, which takes 20 ms: not every gateway is scraped."""
         from pgmq_gateway.observe.metrics import Metrics
 
-        return Metrics(self.settings, self.database, self.admission, self.watch, self.authenticator, self.api.traffic)
+        return Metrics(
+            self.settings,
+            self.database,
+            self.admission,
+            self.watch,
+            self.authenticator,
+            self.api.traffic,
+            self.counters,
+        )
 
     def _lose(self, server: str) -> None:
         """Give up a server that does not respond."""

@@ -15,6 +15,7 @@ from pgmq_gateway.http.traffic import BUCKETS_SECONDS, Traffic, buckets
 from pgmq_gateway.observe.gauges import Gauges
 from pgmq_gateway.observe.output import STDERR
 from pgmq_gateway.settings.model import Settings
+from pgmq_gateway.waiting.counters import WAKEUP_BUCKETS_SECONDS, Counters
 
 # Upper bounds of the histogram of calls in a transaction.
 SIZE_BOUNDS = (1, 2, 4, 8, 16, 32, MAX_CALLS_PER_TRANSACTION)
@@ -33,10 +34,12 @@ class Metrics:
         watch: CatalogWatch,
         authenticator: Authenticator,
         traffic: Traffic,
+        counters: Counters,
     ) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Components(settings.db_pool, database, admission, watch, authenticator))
         self._registry.register(_Traffic(traffic, admission))
+        self._registry.register(_Waiting(counters))
         self._gauges = Gauges(settings, watch)
         self._registry.register(self._gauges)
 
@@ -149,7 +152,7 @@ class _Traffic(Collector):
         yield errors
         yield HistogramMetricFamily(
             "pgmq_gateway_answer_seconds",
-            "Time from a request's head to the end of its response",
+            "Time from a request's head to the end of its response, without waits for messages",
             buckets(BUCKETS_SECONDS, traffic.durations),
             traffic.seconds,
         )
@@ -176,3 +179,43 @@ class _Traffic(Collector):
             buckets(SIZE_BOUNDS, [*counts, 0]),
             sum(size * number for size, number in enumerate(sizes)),
         )
+
+
+class _Waiting(Collector):
+    """Metrics of requests that wait for messages."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        counters = self._counters
+        yield GaugeMetricFamily("pgmq_gateway_waiting", "Requests and streams waiting for messages", counters.waiting)
+        yield GaugeMetricFamily("pgmq_gateway_streams", "Open streams", counters.streams)
+        wakeups = CounterMetricFamily(
+            "pgmq_gateway_wakeups", "Signals that a message may be visible, by source", labels=["source"]
+        )
+        for source, number in sorted(counters.wakeups.items()):
+            wakeups.add_metric([source], number)
+        yield wakeups
+        attempts = CounterMetricFamily(
+            "pgmq_gateway_wait_attempts", "Calls of waiting requests, by outcome", labels=["outcome"]
+        )
+        for outcome, number in sorted(counters.attempts.items()):
+            attempts.add_metric([outcome], number)
+        yield attempts
+        yield HistogramMetricFamily(
+            "pgmq_gateway_wakeup_seconds",
+            "Time from a wake-up to the messages that it led to",
+            buckets(WAKEUP_BUCKETS_SECONDS, counters.deliveries),
+            counters.delivery_seconds,
+        )
+        for name, text, number in (
+            ("policy_probes", "Round trips that found which waiting callers see a message", counters.policy_probes),
+            ("policy_probe_seconds", "Time that these round trips have taken", counters.policy_probe_seconds),
+            (
+                "notifications_dropped",
+                "Notifications that were unreadable or too many to forward",
+                counters.dropped_notifications,
+            ),
+        ):
+            yield CounterMetricFamily(f"pgmq_gateway_{name}", text, number)
