@@ -209,13 +209,16 @@ class _Waiting(Collector):
             buckets(WAKEUP_BUCKETS_SECONDS, counters.deliveries),
             counters.delivery_seconds,
         )
-        for name, text, number in (
-            ("policy_probes", "Round trips that found which waiting callers see a message", counters.policy_probes),
-            ("policy_probe_seconds", "Time that these round trips have taken", counters.policy_probe_seconds),
-            (
-                "notifications_dropped",
-                "Notifications that were unreadable or too many to forward",
-                counters.dropped_notifications,
-            ),
-        ):
-            yield CounterMetricFamily(f"pgmq_gateway_{name}", text, number)
+        yield CounterMetricFamily(
+            "pgmq_gateway_policy_probes",
+            "Round trips that found which waiting callers see a message",
+            counters.policy_probes,
+        )
+        yield CounterMetricFamily(
+            "pgmq_gateway_policy_probe_seconds", "Time that these round trips have taken", counters.policy_probe_seconds
+        )
+        yield CounterMetricFamily(
+            "pgmq_gateway_notifications_dropped",
+            "Notifications that were unreadable or too many to read",
+            counters.dropped_notifications,
+        )
