@@ -202,6 +202,7 @@ class NotSingular(GatewayError):
 
     def __init__(self, rows: int) -> None:
         super().__init__("Cannot coerce the result to a single JSON object", f"The result contains {rows} rows")
+        self.rows = rows
 
 
 class InvalidPreferences(GatewayError):

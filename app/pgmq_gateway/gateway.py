@@ -33,6 +33,7 @@ from pgmq_gateway.observe.requestlog import RequestLog
 from pgmq_gateway.observe.tracing import tracing
 from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 from pgmq_gateway.waiting.counters import Counters
+from pgmq_gateway.waiting.executor import WaitingExecutor
 from pgmq_gateway.waiting.notifier import Notifier
 from pgmq_gateway.waiting.wakeups import Wakeups
 
@@ -86,14 +87,17 @@ class Gateway:
         # A reload cannot change its variables.
         self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
         self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
-        executor = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
+        metered = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
+        self.executor = WaitingExecutor(
+            metered, self.wakeups, self.counters, lambda: self.watch.catalog, settings.max_waiting
+        )
         addresses = Addresses(settings.trusted_proxies)
         self.parking: Parking = earlier.parking if earlier else Parking()
         self.api = Api(
             settings,
             self.authenticator,
             self.watch,
-            executor,
+            self.executor,
             self.limits,
             addresses,
             self.memory,
@@ -178,6 +182,11 @@ class Application:
         self._api = gateway.api
         disabled = gateway.settings.openapi_mode == "disabled"
         self._pages: App = gateway.api if disabled else Docs(gateway.settings, gateway.api)
+
+    def end_waits(self) -> None:
+        """End the waits of all gateways, the former ones included."""
+        for gateway in self._running:
+            gateway.executor.end()
 
     async def start(self, gateway: Gateway) -> None:
         """Run a gateway that gets no requests yet."""

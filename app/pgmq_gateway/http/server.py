@@ -34,12 +34,14 @@ class Server(uvicorn.Server):
     """One of several servers in a process. The process handles signals.
 
     rank       of the worker that this process is; None: it is the only one that listens
+    closing    called when the shutdown begins: requests that only wait can end
     listening  set once it accepts connections
     """
 
-    def __init__(self, config: uvicorn.Config, rank: Rank | None = None) -> None:
+    def __init__(self, config: uvicorn.Config, rank: Rank | None = None, closing: Callable[[], object] = bool) -> None:
         super().__init__(config)
         self._rank = rank
+        self._closing = closing
         self._acceptors: list[Acceptor] = []
         self.listening = asyncio.Event()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -69,6 +71,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, make the next response on each connection its last, then shut down as uvicorn does."""
         self._announce_close()
+        self._closing()
         for server in self.servers:
             server.close()
         for acceptor in self._acceptors:
@@ -129,6 +132,7 @@ def server_for(
     memory: Memory | None = None,
     handle: Handle | None = None,
     rank: Rank | None = None,
+    closing: Callable[[], object] = bool,
 ) -> Server:
     """A server for an application; `serve` takes its sockets.
 
@@ -137,6 +141,7 @@ def server_for(
     memory   counts bytes that are held for clients
     handle   handles calls without ASGI (`direct.py`)
     rank     of the worker that this process is; None: it is the only one that listens
+    closing  called when the shutdown begins: requests that only wait can end
     """
     config = uvicorn.Config(
         app,
@@ -152,4 +157,4 @@ def server_for(
         headers=[("server", "pgmq-gateway")],
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    return Server(config, rank)
+    return Server(config, rank, closing)

@@ -71,7 +71,8 @@ class Reload:
         leaving.add_done_callback(self._leaving.discard)
 
     async def _leave(self, gateway: Gateway, begun: set[asyncio.Task[None]]) -> None:
-        """Stop a gateway after its requests in flight."""
+        """Stop a gateway after its requests in flight, without waiting for messages."""
+        gateway.executor.end()
         if begun:
             await asyncio.wait(begun)
         await self._application.stop(gateway)

@@ -33,6 +33,7 @@ class OneProcess:
             memory=application.gateway.memory,
             handle=application.handle,
             rank=rank,
+            closing=application.end_waits,
         )
         self.apply = Reload(application, self._server).apply
         self.admin = AdminApp(lambda: application.gateway, self._serving)

@@ -104,6 +104,11 @@ class Wakeups:
         if len(self._announced) > len(self._here) + MAX_QUEUES:
             self._announced.pop(queue, None)
 
+    @property
+    def wanted_elsewhere(self) -> bool:
+        """True if another process has waiters on some queue."""
+        return bool(self._elsewhere)
+
     def sent(self, queues: Iterable[str]) -> None:
         """Messages have become visible in these queues."""
         if not self._elsewhere:

@@ -1,0 +1,164 @@
+"""Calls that wait for messages: `Prefer: wait`.
+
+A call whose attempt finds nothing waits, without a database connection, until a wake-up hints that a message may be
+visible. It carries no message: every attempt runs the call as any other, in its caller's role.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from pgmq_gateway.auth.caller import Caller
+from pgmq_gateway.calls.batching import Executor
+from pgmq_gateway.calls.call import Answer, Call
+from pgmq_gateway.calls.catalog import Catalog
+from pgmq_gateway.errors import GatewayError, NotSingular, PoolTimeout, Unavailable
+from pgmq_gateway.http.exchange import ClientGone
+from pgmq_gateway.limits.estimate import requested
+from pgmq_gateway.limits.throttle import TooMany
+from pgmq_gateway.queue_functions import queue_function
+from pgmq_gateway.waiting.counters import Counters
+from pgmq_gateway.waiting.returning import returns
+from pgmq_gateway.waiting.sends import wakeups_of
+from pgmq_gateway.waiting.waiter import Waiter
+from pgmq_gateway.waiting.waiters import Waiters
+from pgmq_gateway.waiting.wakeups import Wakeups
+
+# Errors that end no wait: nothing was executed.
+REPEATED = (Unavailable, PoolTimeout, TooMany)
+REPEAT_SECONDS = 1.0
+
+
+class WaitingExecutor:
+    """An executor whose calls can wait for messages, and that wakes waiters after the calls that send some."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        wakeups: Wakeups,
+        counters: Counters,
+        catalog: Callable[[], Catalog],
+        max_waiting: int,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        wakeups  those of other processes
+        catalog  the present one
+        """
+        self._executor = executor
+        self._others = wakeups
+        self._counters = counters
+        self._catalog = catalog
+        self.waiters = Waiters(counters, max_waiting, wall_clock, bool, lambda queue: wakeups.unwanted(queue.name))
+        wakeups.on_wakeup = self._woken_elsewhere
+
+    async def execute(self, caller: Caller, call: Call) -> Answer:
+        """Run a call, or wait until it finds messages.
+
+        Raises what the executor raises, TooManyWaiting and ClientGone.
+        """
+        answer = await (self._wait(caller, call) if call.wait else self._executor.execute(caller, call))
+        if self.waiters.queues or self._others.wanted_elsewhere:
+            self._announce(call, answer)
+        return answer
+
+    def end(self) -> None:
+        """End all waits, and those to come after their first attempt."""
+        self.waiters.end()
+
+    async def _wait(self, caller: Caller, call: Call) -> Answer:
+        waiter = self.waiters.enter(caller, call)
+        try:
+            answer = await self._attempts(caller, waiter)
+        finally:
+            self.waiters.leave(waiter)
+        return msgspec.structs.replace(answer, waited=waiter.waited) if waiter.waited else answer
+
+    async def _attempts(self, caller: Caller, waiter: Waiter) -> Answer:
+        """Attempt the call in its turns until it finds messages or its time is up."""
+        call = waiter.call
+        while await waiter.turn():
+            if call.abandoned():
+                raise ClientGone
+            if (answer := await self._attempt(caller, waiter)) is not None:
+                if call.abandoned():
+                    await self._return(caller, call, answer)
+                    raise ClientGone
+                return answer
+        if call.abandoned():
+            raise ClientGone
+        return waiter.group.result()
+
+    async def _return(self, caller: Caller, call: Call, answer: Answer) -> None:
+        """Return the messages that a client no longer receives. If it fails, their leases end later."""
+        with suppress(GatewayError):
+            for settling in returns(self._catalog(), call, answer):
+                await self.execute(caller, settling)
+
+    async def _attempt(self, caller: Caller, waiter: Waiter) -> Answer | None:
+        """The answer, if it ends the wait."""
+        call, group = waiter.call, waiter.group
+        try:
+            answer = await self._executor.execute(caller, call)
+        except NotSingular as error:
+            if error.rows:
+                raise
+            self._missed(waiter, error)
+        except REPEATED as error:
+            self._counters.attempts["error"] += 1
+            group.postpone(waiter, error, _repeat_after(error))
+        else:
+            if answer.row_count or answer.replayed:
+                self._found(waiter)
+                group.found(waiter, answer.row_count, more=answer.row_count >= _requested(call))
+                return answer
+            self._missed(waiter, answer)
+        return None
+
+    def _found(self, waiter: Waiter) -> None:
+        self._counters.attempts["messages"] += 1
+        if waiter.woken_at:
+            self._counters.delivered(asyncio.get_running_loop().time() - waiter.woken_at)
+
+    def _missed(self, waiter: Waiter, outcome: Answer | GatewayError) -> None:
+        self._counters.attempts["empty"] += 1
+        waiter.group.missed(waiter, outcome)
+        for queue in waiter.group.queues:
+            # Not before: an attempt shows that the queue exists, and that the caller may read it.
+            if not queue.announced:
+                queue.announced = True
+                self._others.wanted(queue.name)
+
+    def _announce(self, call: Call, answer: Answer) -> None:
+        """Wake waiters, here and in other processes, for the messages that a call has made visible."""
+        now = set[str]()
+        for name, number, seconds in wakeups_of(call, answer):
+            queue = self.waiters.queues.get(name)
+            if not number:
+                continue
+            if not seconds:
+                now.add(name)
+            if queue is not None:
+                self._counters.wakeups["process"] += 1
+                queue.wake_later(seconds) if seconds else queue.wake(number)
+        self._others.sent(now)
+
+    def _woken_elsewhere(self, name: str, throttled: bool) -> None:
+        """Wake waiters for a message that another process, or SQL, has sent."""
+        if (queue := self.waiters.queues.get(name)) is not None:
+            queue.wake()
+            if throttled:
+                queue.look_again()
+
+
+def _requested(call: Call) -> int:
+    """The messages that a call reads at most, as far as that is known."""
+    function = queue_function(call.function.schema, call.function.name)
+    return 1 if function is None else requested(function, call)
+
+
+def _repeat_after(error: GatewayError) -> float:
+    return float(dict(error.headers).get("Retry-After", REPEAT_SECONDS))

@@ -1,0 +1,165 @@
+"""Waiters with the same caller, function, statement and body: they find the same messages."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from pgmq_gateway.calls.call import Answer, Call
+from pgmq_gateway.errors import GatewayError
+from pgmq_gateway.waiting.waiter import Waiter
+
+if TYPE_CHECKING:
+    from pgmq_gateway.waiting.waiter_queue import WaiterQueue
+    from pgmq_gateway.waiting.waiters import GroupKey
+
+# Attempts of one group at a time: about half of a full shared transaction.
+MAX_ATTEMPTS = 32
+# After the first wake-up in vain; doubled with each further one.
+FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.05, 1.0
+
+
+class Timers(Protocol):
+    """The part of an event loop that is replaced in tests."""
+
+    def time(self) -> float: ...
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle: ...
+
+
+class WaiterGroup:
+    """Waiters in the order of their arrival. One whose attempt finds nothing returns to the head.
+
+    A group that is woken in vain rests, longer each time, so that messages that it cannot see cause few attempts.
+
+    key       equal for the calls of the group
+    queues    the waiter queues that it is in
+    tried_at  when it was woken last
+    """
+
+    def __init__(self, key: "GroupKey", queues: Sequence["WaiterQueue"], timers: Timers) -> None:
+        self.key = key
+        self.queues = queues
+        self.tried_at = timers.time()
+        self._timers = timers
+        self._idle: OrderedDict[Waiter, None] = OrderedDict()
+        self._attempting = 0
+        # Wake-ups that no attempt has followed yet.
+        self._wakeups = 0
+        # Wake-ups in vain since the last message. A round ends with a wake-up in vain, or with messages: the other
+        # attempts of a round are not counted.
+        self._fruitless = self._round = 0
+        self._rests_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        # Of the last attempt that did not end a wait: that of all waiters whose time is up.
+        self._outcome: Answer | GatewayError | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not self._idle and not self._attempting
+
+    def enter(self, call: Call) -> Waiter:
+        """Add a waiter. It waits without an attempt if those before it have found nothing."""
+        waiter = Waiter(call, self)
+        if self._idle:
+            self._idle[waiter] = None
+        else:
+            self._start(waiter)
+        return waiter
+
+    def leave(self, waiter: Waiter) -> None:
+        """Remove a waiter. Unless its attempt found messages, it passes its turn on."""
+        if waiter.attempting:
+            self._stop(waiter)
+            self.wake()
+        self._idle.pop(waiter, None)
+
+    def wake(self, number: int = 1) -> None:
+        """Let so many waiters attempt their calls."""
+        self._wakeups = min(self._wakeups + number, MAX_ATTEMPTS)
+        self.tried_at = self._timers.time()
+        self._continue()
+
+    def found(self, waiter: Waiter, number: int, *, more: bool) -> None:
+        """End an attempt that found so many messages; `more`: perhaps not all."""
+        self._stop(waiter)
+        for queue in self.queues:
+            queue.found(number)
+        self._fruitless, self._rests_until = 0, 0.0
+        self._round += 1
+        if more and self._idle:
+            self._wakeups += 1
+        self._continue()
+
+    def missed(self, waiter: Waiter, outcome: Answer | GatewayError) -> None:
+        """End an attempt that found nothing. It is repeated at once if it was woken meanwhile."""
+        self._stop(waiter)
+        self._return(waiter, outcome)
+        if waiter.woken_at and waiter.round == self._round:
+            self._round += 1
+            self._fruitless += 1
+            if self._fruitless > 1 or not self._wakeups:
+                self._rest(min(FIRST_REST_SECONDS * 2.0 ** (self._fruitless - 1), LONGEST_REST_SECONDS))
+        self._continue()
+
+    def postpone(self, waiter: Waiter, outcome: GatewayError, seconds: float) -> None:
+        """End an attempt that is repeated after so many seconds."""
+        self._stop(waiter)
+        self._return(waiter, outcome)
+        self._rest(seconds)
+        self.wake()
+
+    def result(self) -> Answer:
+        """The answer to a waiter whose time is up. Raises its error."""
+        outcome = self._outcome
+        assert outcome is not None
+        if isinstance(outcome, GatewayError):
+            raise outcome.with_traceback(None)
+        return outcome
+
+    def close(self) -> None:
+        """End its timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _start(self, waiter: Waiter) -> None:
+        self._attempting += 1
+        waiter.round = self._round
+        waiter.start()
+
+    def _stop(self, waiter: Waiter) -> None:
+        self._attempting -= 1
+        waiter.attempting = False
+
+    def _return(self, waiter: Waiter, outcome: Answer | GatewayError) -> None:
+        """Put a waiter back to the head, unless its time is up."""
+        self._outcome = outcome
+        if not waiter.over:
+            self._idle[waiter] = None
+            self._idle.move_to_end(waiter, last=False)
+
+    def _rest(self, seconds: float) -> None:
+        self._rests_until = max(self._rests_until, self._timers.time() + seconds)
+
+    def _continue(self) -> None:
+        """Start the attempts of the wake-ups so far: at most MAX_ATTEMPTS at a time, and one after a rest."""
+        if not self._wakeups:
+            return
+        if (now := self._timers.time()) < self._rests_until:
+            if self._timer is None:
+                self._timer = self._timers.call_at(self._rests_until, self._end_rest)
+            return
+        # After a rest, one attempt stands for all wake-ups.
+        places = (1 if self._fruitless else MAX_ATTEMPTS) - self._attempting
+        number = min(self._wakeups, places, len(self._idle))
+        if number <= 0:
+            return
+        for _ in range(number):
+            waiter, _ = self._idle.popitem(last=False)
+            waiter.woken_at = now
+            self._start(waiter)
+        self._wakeups = self._wakeups - number if self._idle and not self._fruitless else 0
+
+    def _end_rest(self) -> None:
+        self._timer = None
+        self._continue()
