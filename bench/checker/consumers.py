@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import json
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,14 +13,18 @@ import aiohttp
 
 from bench.checker import leased
 from bench.checker.deliveries import MAX_POPPED
-from bench.checker.history import Call, History, Json, Outcome, Settlement
+from bench.checker.history import Call, History, Json, Outcome, Settlement, Sight
 from bench.checker.people import Person
+from bench.checker.requests import ask, follow, get
 from bench.checker.workload import Client, Known, Plan
+from bench.events import Event
 
 # Weights of the moves.
 MOVES = {
     "send": 20, "entries": 8, "read": 24, "settle": 20, "late": 6, "race": 4, "pop": 6, "redrive": 6, "trespass": 3,
 }  # fmt: skip
+# Beside them: reads that wait, and streams.
+WAITING_MOVES = {**MOVES, "get": 5, "any": 5, "stream": 5}
 # How a message is settled, by weight.
 OPERATIONS = {"ack": 10, "archive": 2, "retry": 6, "reject": 2, "extend": 3}
 
@@ -28,8 +34,12 @@ EXTENSION_SECONDS = (0, 1, 2)
 MAX_SETTLED = 6
 MAX_DELAY_SECONDS = 1
 DRAIN_LEASE_SECONDS = 600
+STREAM_SECONDS = (0.3, 3.0)
+MAX_CREDIT = 3
+SETTLED_PERCENT = 70
 
 _pops = itertools.count(1)
+_streams = itertools.count(1)
 
 
 class Consumer(Client):
@@ -42,7 +52,13 @@ class Consumer(Client):
         elif move == "entries":
             await self._send_entries(person, queue)
         elif move == "read":
-            await self.take(person, queue, chance.randint(1, 5), chance.randint(*self._plan.leases))
+            await self.take(person, queue, chance.randint(1, 5), chance.randint(*self._plan.leases), self._wait())
+        elif move == "get":
+            await self._get(person, queue)
+        elif move == "any":
+            await self._read_any(person)
+        elif move == "stream":
+            await self._stream(person, queue)
         elif move == "settle":
             await self._settle(person, queue, self._receipts(person, queue, chance.randint(1, MAX_SETTLED)))
         elif move == "late":
@@ -58,12 +74,58 @@ class Consumer(Client):
             stranger = chance.choice(self._plan.people)
             await self._settle(person, queue, list(self._known.receipts[stranger.owner, queue])[:1])
 
-    async def take(self, person: Person, queue: str, number: int, lease: int) -> Call:
-        """Read messages, and keep their receipts."""
-        call = Call("read", queue, person.owner, 0, lease=lease)
+    async def take(self, person: Person, queue: str, number: int, lease: int, wait: int = 0) -> Call:
+        """Read messages, wait for them, and keep their receipts."""
+        call = Call("read", queue, person.owner, 0, lease=lease, wait=wait)
         await self._call(call, person, {"sleep_seconds": lease, "n": number})
-        self._known.receipts[person.owner, queue].extend(sight.receipt for sight in call.sights)
+        self._keep(call)
         return call
+
+    async def _get(self, person: Person, queue: str) -> None:
+        """Wait by the resource of a queue."""
+        chance, plan = self._chance, self._plan
+        lease, wait = chance.randint(*plan.leases), chance.randint(*plan.waits)
+        call = Call("read", queue, person.owner, 0, lease=lease, wait=wait)
+        query = {"n": chance.randint(1, 5), "sleep_seconds": lease, "wait_seconds": wait}
+        url, token = f"{chance.choice(plan.urls)}/queues/{queue}/messages", person.token(chance)
+        await self._exchange([call], get(self._http, url, query, token, plan.patience + wait, **person.headers))
+        self._keep(call)
+
+    async def _read_any(self, person: Person) -> None:
+        """Wait for messages of all queues: one call for each."""
+        chance, plan = self._chance, self._plan
+        lease, wait = chance.randint(*plan.leases), chance.randint(*plan.waits)
+        calls = [Call("read_any", queue, person.owner, 0, lease=lease, wait=wait) for queue in plan.queues]
+        arguments = {"queue_names": list(plan.queues), "sleep_seconds": lease, "n": chance.randint(1, 5)}
+        headers = {**person.headers, "Content-Profile": "pgmq_api", "Prefer": f"wait={wait}"}
+        url, token = chance.choice(plan.urls), person.token(chance)
+        await self._exchange(calls, ask(self._http, url, "read_any", arguments, token, plan.patience + wait, **headers))
+        for call in calls:
+            self._keep(call)
+
+    async def _stream(self, person: Person, queue: str) -> None:
+        """Follow a stream for some seconds, and settle most of its messages through any gateway."""
+        chance, plan = self._chance, self._plan
+        credit, lease = chance.randint(1, MAX_CREDIT), chance.randint(*plan.leases)
+        opened = Call("stream", queue, person.owner, 0, lease=lease, stream=next(_streams), credit=credit)
+
+        async def receive(event: Event) -> None:
+            if event.name != "message":
+                return
+            sight = Sight.of(json.loads(event.data))
+            call = replace(opened, function="event", sights=(sight,), outcome=Outcome.OK, returned=time.time())
+            self._history.calls.append(call)
+            if chance.randrange(100) < SETTLED_PERCENT:
+                await self._settle(person, queue, [sight.receipt])
+            else:
+                self._keep(call)
+
+        url, token = f"{chance.choice(plan.urls)}/queues/{queue}/messages", person.token(chance)
+        query, seconds = {"n": credit, "sleep_seconds": lease}, chance.uniform(*STREAM_SECONDS)
+        await self._exchange([opened], follow(self._http, url, query, token, seconds, receive, **person.headers))
+
+    def _keep(self, call: Call) -> None:
+        self._known.receipts[call.owner, call.queue].extend(sight.receipt for sight in call.sights)
 
     async def acknowledge(self, person: Person, queue: str, receipts: Sequence[str]) -> Call:
         """Delete messages that were read."""

@@ -42,7 +42,7 @@ def _crowded(index: Deliveries, queue: str, limit: int) -> Iterator[Violation]:
         if place[0] == queue:
             for one in delivered:
                 if not one.popped:
-                    leases[one.message["group"]].append((one.read_at, _certain_end(index, one), one))
+                    leases[one.message["group"]].append((one.read_at, certain_end(index, one), one))
     for group, held in leases.items():
         held.sort(key=lambda lease: lease[:2])
         for at, _, one in held:
@@ -53,7 +53,7 @@ def _crowded(index: Deliveries, queue: str, limit: int) -> Iterator[Violation]:
                 break
 
 
-def _certain_end(index: Deliveries, one: Delivery) -> float:
+def certain_end(index: Deliveries, one: Delivery) -> float:
     """The time until which a lease ran, or until which no call can have ended it."""
     attempts = index.attempts.get(one.place, [])
     ended = [

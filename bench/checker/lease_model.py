@@ -12,11 +12,13 @@ from bench.checker.group_model import group_violations
 from bench.checker.history import History, Json, Left, Outcome, mark_of
 from bench.checker.leased import LETTERS, MAX_RECEIVES, TASKS
 from bench.checker.model import CLOCK_TOLERANCE_SECONDS, Promise, Violation
+from bench.checker.stream_model import stream_violations
 
 
 def judge_leases(history: History) -> list[Violation]:
     """All proven violations."""
-    return [*_Leases(Deliveries(history)).violations(), *group_violations(Deliveries(history))]
+    index = Deliveries(history)
+    return [*_Leases(index).violations(), *group_violations(index), *stream_violations(index)]
 
 
 class _Leases:

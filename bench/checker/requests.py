@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from bench.checker.history import Json, Outcome
+from bench.events import Event, Events
 
 # Errors after which the call can have been executed: connection lost, and internal error.
 UNKNOWN_OUTCOME = frozenset({"PGRST001", "PGRSTX00"})
@@ -74,6 +76,34 @@ async def _reply(request: AbstractAsyncContextManager[aiohttp.ClientResponse], p
         return Reply(Outcome.REFUSED, "no connection")
     except TimeoutError:
         return GONE
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return Reply(Outcome.UNKNOWN, type(error).__name__)
+
+
+async def follow(
+    http: aiohttp.ClientSession,
+    url: str,
+    query: dict[str, int],
+    token: str,
+    seconds: float,
+    receive: Callable[[Event], Awaitable[None]],
+    **more: str,
+) -> Reply:
+    """Receive the events of a stream, and disconnect after some seconds."""
+    headers, opened = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream", **more}, False
+    try:
+        async with asyncio.timeout(seconds), http.get(url, params=query, headers=headers) as got:
+            if got.status != 200:
+                return Reply.of(got.status, await got.text())
+            opened, events = True, Events()
+            async for part in got.content.iter_any():
+                for event in events.feed(part):
+                    await receive(event)
+            return Reply(Outcome.OK)
+    except aiohttp.ClientConnectorError:
+        return Reply(Outcome.REFUSED, "no connection")
+    except TimeoutError:
+        return Reply(Outcome.OK) if opened else GONE
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return Reply(Outcome.UNKNOWN, type(error).__name__)
 

@@ -7,8 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from bench.checker import ground, leased
-from bench.checker.consumers import MOVES as CONSUMER_MOVES
-from bench.checker.consumers import Consumer, consume
+from bench.checker.consumers import WAITING_MOVES, Consumer, consume
 from bench.checker.deliveries import counts
 from bench.checker.faults import Faults
 from bench.checker.history import History, Outcome
@@ -62,7 +61,7 @@ class Load:
                 site.urls,
                 people(SECRET.encode(), LEASE_USERS),
                 leased.CONSUMED,
-                moves=CONSUMER_MOVES,
+                moves=WAITING_MOVES,
                 waits=WAITS_SECONDS,
             ),
         )

@@ -5,7 +5,7 @@ import itertools
 import random
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -199,16 +199,24 @@ class Client:
         patience = chance.uniform(0, DISCONNECT_SECONDS) if disconnects else plan.patience
         bearer = person.forged(chance) if call.forged else person.token(chance)
         arguments = {"queue_name": call.queue, **what} if call.queue else what
-        self._history.calls.append(call)
-        call.invoked = time.time()
         url = chance.choice(plan.urls)
         headers = {**person.headers, **headers, **({"Prefer": f"wait={call.wait}"} if call.wait else {})}
+        await self._exchange(
+            [call], ask(self._http, url, call.function, arguments, bearer, patience + call.wait, **headers)
+        )
+
+    async def _exchange(self, calls: Sequence[Call], request: Awaitable[Reply]) -> Reply:
+        """Make a request, which is recorded as these calls."""
+        self._history.calls += calls
+        for call in calls:
+            call.invoked = time.time()
+        reply = GONE
         try:
-            reply = await ask(self._http, url, call.function, arguments, bearer, patience + call.wait, **headers)
-        except asyncio.CancelledError:
-            self._note(call, GONE)
-            raise
-        self._note(call, reply)
+            reply = await request
+        finally:
+            for call in calls:
+                self._note(call, reply)
+        return reply
 
     def _note(self, call: Call, reply: Reply) -> None:
         call.returned, call.outcome, call.note = time.time(), reply.outcome, reply.note
@@ -255,6 +263,8 @@ def learn(call: Call, body: Json) -> None:
         call.visit = Visit.of(body)
     elif call.function in ("read", "pop"):
         call.sights = tuple(Sight.of(row) for row in body)
+    elif call.function == "read_any":
+        call.sights = tuple(Sight.of(row) for row in body if row["queue_name"] == call.queue)
     elif call.target:
         call.found = body
 

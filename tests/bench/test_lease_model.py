@@ -59,6 +59,10 @@ def found(calls: tuple[Call, ...], rest: dict[str, Rest]) -> set[Promise]:
 
 GROUP = (send(1, 0, queue=LINES), send(2, 2, queue=LINES))
 POP = call("pop", 5, key="k", sights=read(5).sights)
+# Of one stream with a credit of one.
+EVENT = replace(read(10, lease=5), function="event", stream=1, credit=1)
+NEXT = replace(EVENT, sights=read(12, lease=5, message=OTHER).sights)
+BOTH_READ = {TASKS: Rest([Left(1, 1, MESSAGE), Left(2, 1, OTHER)])}
 
 FAIR = {
     "acknowledged": ((send(), read(10), settle("ack", 12, "acked")), {}),
@@ -99,6 +103,19 @@ FAIR = {
         {LINES: Rest([Left(1, 1, FIRST)])},
     ),
     "one is free, one is parked": (GROUP, line(False, True)),
+    "a stream with credit": (
+        (send(), send(2), replace(EVENT, credit=2), replace(NEXT, credit=2)), BOTH_READ,
+    ),
+    "a stream whose message was retried": (
+        (send(), send(2), EVENT, settle("retry", 11, "retried"), NEXT), BOTH_READ,
+    ),
+    "a stream whose message was acknowledged, perhaps": (
+        (send(), send(2), EVENT, settle("ack", 11, "", **UNSURE), NEXT), BOTH_READ,
+    ),
+    "a stream whose message is leased no more": (
+        (send(), send(2), EVENT, replace(NEXT, sights=read(15, message=OTHER).sights)), BOTH_READ,
+    ),
+    "two streams": ((send(), send(2), EVENT, replace(NEXT, stream=2)), BOTH_READ),
 }  # fmt: skip
 
 FOUL = {
@@ -155,6 +172,11 @@ FOUL = {
     "refused, and there": ((send(outcome=Outcome.REFUSED, ids=()),), waiting(), Promise.REFUSED),
     "half a batch": ((call("send_entries", sent=(1, 2), **UNSURE),), waiting(), Promise.HALVED),
     "counted the same twice": ((send(), read(10), read(30)), waiting(1), Promise.UNCOUNTED),
+    "a stream without credit": ((send(), send(2), EVENT, NEXT), BOTH_READ, Promise.OVERDRAWN),
+    "a stream whose message was acknowledged too late": (
+        (send(), send(2), EVENT, NEXT, settle("ack", 12.5, "acked")), {TASKS: Rest([Left(2, 1, OTHER)])},
+        Promise.OVERDRAWN,
+    ),
     "changed": ((send(), read(10, message={**MESSAGE, "more": 1})), waiting(1), Promise.INVENTED),
 }  # fmt: skip
 
