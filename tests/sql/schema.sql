@@ -1832,17 +1832,7 @@ declare
     changed record;
     dead bigint[];
 begin
-    if exists (
-        select from pgmq_settings.settings as s where s.queue_table = table_name and s.group_limit is not null
-    ) then
-        -- Each list takes the slots of its groups. Two calls cannot deadlock if all are taken first.
-        perform pgmq_settings.lock_groups_of(
-            table_name,
-            array(
-                select (pgmq_settings.delivery(r)).msg_id
-                from pg_catalog.unnest(lists) as l cross join pg_catalog.unnest(l.receipts) as r),
-            array[table_name]);
-    end if;
+    perform pgmq_settings.lock_groups_of_settlements(table_name, lists);
     if lists = '{}' then
         -- Nothing else raises for a queue that does not exist, or that the caller must not use.
         execute format('select from pgmq.%I limit 0', table_name);
@@ -5094,7 +5084,8 @@ begin
             is_behind := false;
         when 'bury dead messages' then
             visit := pgmq_settings.bury_unread(queue_table, former.next_page, until);
-            changed := visit.buried;
+            -- Dead messages that cannot be buried are postponed, and the slots of their groups are locked.
+            changed := visit.dead;
             is_behind := visit.buried > 0 and not visit.at_end;
             present.next_page := visit.next_page;
             if visit.dead > 0 and visit.buried = 0 then
@@ -7153,11 +7144,11 @@ begin
         while ids <> '{}' loop
             buried := buried + pgmq_settings.bury(queue_table, ids[:max_ids]);
             ids := ids[max_ids + 1 :];
-            exit walk when ids <> '{}' and (clock_timestamp() >= until or grouped and buried > 0);
+            exit walk when ids <> '{}' and (clock_timestamp() >= until or grouped);
         end loop;
         next_page := next_page + part_pages;
         at_end := next_page >= pages;
-        exit when at_end or clock_timestamp() >= until or grouped and buried > 0;
+        exit when at_end or clock_timestamp() >= until or grouped and dead > 0;
     end loop;
     if at_end then
         next_page := 0;
@@ -8254,6 +8245,21 @@ CREATE FUNCTION pgmq_settings.group_waiting(queue_table text, name text) RETURNS
     select format('exists (select from pgmq.%I as q where %s)', queue_table, pgmq_settings.group_condition(name, true));
 $$;
 
+CREATE FUNCTION pgmq_settings.groups_of(queue_table text, ids bigint[]) RETURNS text[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    groups text[];
+begin
+    execute format(
+        'select array_agg(distinct %s) from pgmq.%I as q where q.msg_id = any ($1)',
+        pgmq_settings.group_expression('q'), queue_table)
+    into groups using ids;
+    return groups;
+end;
+$_$;
+
 CREATE FUNCTION pgmq_settings.has_group_index(queue_table text) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8451,21 +8457,44 @@ $$;
 CREATE FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-declare
-    groups text[];
+    AS $$
 begin
     if exists (
         select from pgmq_settings.settings as s where s.queue_table = any (tables) and s.group_limit is not null
     ) then
-        execute format(
-            'select array_agg(distinct %s) from pgmq.%I as q where q.msg_id = any ($1)',
-            pgmq_settings.group_expression('q'), queue_table)
-        into groups using ids;
-        perform pgmq_settings.lock_groups_in(tables, groups);
+        perform pgmq_settings.lock_groups_in(tables, pgmq_settings.groups_of(queue_table, ids));
     end if;
 end;
-$_$;
+$$;
+
+CREATE FUNCTION pgmq_settings.lock_groups_of_settlements(queue_table text, lists pgmq_settings.settlement[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    settings pgmq_settings.queues;
+    groups text[];
+    relation text;
+begin
+    select s.* into settings from pgmq_settings.settings as s
+    where s.queue_table = lock_groups_of_settlements.queue_table and s.group_limit is not null;
+    if not found then
+        return;
+    end if;
+    groups := pgmq_settings.groups_of(queue_table, array(
+        select (pgmq_settings.delivery(r)).msg_id from unnest(lists) as l cross join unnest(l.receipts) as r));
+    for relation in
+        select queue_table
+        union
+        select lower('q_' || settings.dead_letter_queue)
+        where settings.dead_letter_queue is not null
+          and exists (select from unnest(lists) as l where l.operation in ('retry', 'reject'))
+        order by 1
+    loop
+        perform pgmq_settings.lock_groups(relation, groups);
+    end loop;
+end;
+$$;
 
 CREATE FUNCTION pgmq_settings.member_range(type text, smallest numeric, largest numeric, choices text[]) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -10923,6 +10952,12 @@ REVOKE ALL ON FUNCTION pgmq_settings.group_triggers(queue_table text) FROM PUBLI
 REVOKE ALL ON FUNCTION pgmq_settings.group_waiting(queue_table text, name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.group_waiting(queue_table text, name text) TO pgmq_definer;
 
+REVOKE ALL ON FUNCTION pgmq_settings.groups_of(queue_table text, ids bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.groups_of(queue_table text, ids bigint[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.groups_of(queue_table text, ids bigint[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.groups_of(queue_table text, ids bigint[]) TO service_role;
+GRANT ALL ON FUNCTION pgmq_settings.groups_of(queue_table text, ids bigint[]) TO pgmq_definer;
+
 REVOKE ALL ON FUNCTION pgmq_settings.has_group_index(queue_table text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.has_last_read_at(table_name text) FROM PUBLIC;
@@ -10986,6 +11021,11 @@ GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[
 GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) TO service_role;
 GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[]) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.lock_groups_of_settlements(queue_table text, lists pgmq_settings.settlement[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of_settlements(queue_table text, lists pgmq_settings.settlement[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of_settlements(queue_table text, lists pgmq_settings.settlement[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.lock_groups_of_settlements(queue_table text, lists pgmq_settings.settlement[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.member_range(type text, smallest numeric, largest numeric, choices text[]) FROM PUBLIC;
 

@@ -11,10 +11,16 @@ import psycopg
 import pytest
 
 from tests.databases import Sql, runner
-from tests.sql.leases import prepare
+from tests.sql.leases import prepare, read
 from tests.waiting import until
 
 Rows = list[tuple[Any, ...]]
+
+# The slots that a session has, or waits for.
+SLOTS = (
+    "select c.relname::text, l.objid::integer from pg_locks as l join pg_class as c on c.oid = l.classid"
+    " where l.pid = %s and l.granted = %s and l.locktype = 'advisory' and c.relname like 'q\\_%%' order by 1, 2"
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +46,10 @@ def put(owner: Sql, table: str, *groups: str) -> None:
         )  # fmt: skip
 
 
+def slot(owner: Sql, group: str) -> int:
+    return int(owner("select hashtext(%s) & 255", group)[0][0])
+
+
 @contextmanager
 def holding(uri: str, queue: str, group: str) -> Iterator[None]:
     """Hold the slot of a group."""
@@ -59,11 +69,12 @@ class Call:
     def start(self, statement: str, *parameters: object) -> Future[Rows]:
         return self._pool.submit(runner(self._connection), statement, *parameters)
 
-    def wait_for(self, queue: str, group: str) -> list[tuple[str, int]]:
+    def wait_for(self, queue: str, group: str) -> Rows:
         """Wait until the statement waits for the slot of a group. Returns the slots that it has."""
-        ((slot,),) = self._owner("select hashtext(%s) & 255", group)
-        until(lambda: self._locks(granted=False) == [(f"q_{queue}", slot)])
-        return self._locks(granted=True)
+        pid = self._connection.info.backend_pid
+        awaited = (f"q_{queue}", slot(self._owner, group))
+        until(lambda: self._owner(SLOTS, pid, False) == [awaited])
+        return self._owner(SLOTS, pid, True)
 
     def wait_for_table(self) -> None:
         """Wait until the statement waits for the lock of a table."""
@@ -73,14 +84,6 @@ class Call:
                 self._connection.info.backend_pid,
             )
         )
-
-    def _locks(self, *, granted: bool) -> list[tuple[str, int]]:
-        return self._owner(
-            "select c.relname::text, l.objid::integer from pg_locks as l join pg_class as c on c.oid = l.classid"
-            " where l.pid = %s and l.locktype = 'advisory' and l.granted = %s and c.relname like 'q\\_%%'"
-            " order by 1, 2",
-            self._connection.info.backend_pid, granted,
-        )  # fmt: skip
 
 
 @pytest.fixture
@@ -121,3 +124,36 @@ def test_a_change_leaves_messages_whose_groups_it_has_not_locked(
     assert deletion.result() == [(1,)]
     assert owner(f"select headers ->> 'x-pgmq-group' from pgmq.q_{queue}") == [(groups[0],)]
     assert owner("select pgmq_admin.apply(%s, 'delete', '{}', 1)", queue) == [(1,)]
+
+
+def test_settle_locks_the_groups_of_dead_letters_with_those_of_their_queue(
+    owner: Sql, installed: str, groups: list[str], call: Call
+) -> None:
+    letters = new_queue(owner, "a")
+    queue = new_queue(owner, "b", dead_letter_queue=letters)
+    for group in groups[1:]:
+        owner("select pgmq_api.send(%s, '1', group_id => %s)", queue, group)
+    ack, reject = read(owner, queue, 2)
+    with holding(installed, letters, groups[2]):
+        settlement = call.start(
+            "select outcome from pgmq_api.settle(%s, array[%s], rejects => %s)", queue, ack, json.dumps([reject])
+        )
+        # Those of the queue come later in the order of names.
+        assert [name for name, _ in call.wait_for(letters, groups[2])] == [f"q_{letters}"]
+    assert settlement.result() == [("acked",), ("rejected",)]
+    assert owner("select headers ->> 'x-pgmq-group' from pgmq_api.peek(%s)", letters) == [(groups[2],)]
+
+
+def test_the_background_locks_the_groups_of_one_burial_in_a_transaction(
+    owner: Sql, installed: str, groups: list[str]
+) -> None:
+    queue = new_queue(owner, message_keep_seconds=60)
+    # A burial is of 200 messages.
+    put(owner, f"q_{queue}", *[groups[1]] * 200, groups[0])
+    owner(f"update pgmq.q_{queue} set enqueued_at = now() - interval '1 hour'")
+    with psycopg.connect(installed) as consumer, psycopg.connect(installed) as background:
+        consumer.execute(f"select from pgmq.q_{queue} where msg_id <= 200 for update".encode())
+        run = runner(background)
+        bury = f"select dead, buried from pgmq_settings.bury_unread('q_{queue}', 0, 'infinity')"
+        assert run(bury) == [(201, 0)]
+        assert run(SLOTS, background.info.backend_pid, True) == [(f"q_{queue}", slot(owner, groups[1]))]

@@ -110,17 +110,7 @@ declare
     changed record;
     dead bigint[];
 begin
-    if exists (
-        select from pgmq_settings.settings as s where s.queue_table = table_name and s.group_limit is not null
-    ) then
-        -- Each list takes the slots of its groups. Two calls cannot deadlock if all are taken first.
-        perform pgmq_settings.lock_groups_of(
-            table_name,
-            array(
-                select (pgmq_settings.delivery(r)).msg_id
-                from pg_catalog.unnest(lists) as l cross join pg_catalog.unnest(l.receipts) as r),
-            array[table_name]);
-    end if;
+    perform pgmq_settings.lock_groups_of_settlements(table_name, lists);
     if lists = '{}' then
         -- Nothing else raises for a queue that does not exist, or that the caller must not use.
         execute format('select from pgmq.%I limit 0', table_name);

@@ -147,7 +147,8 @@ begin
             is_behind := false;
         when 'bury dead messages' then
             visit := pgmq_settings.bury_unread(queue_table, former.next_page, until);
-            changed := visit.buried;
+            -- Dead messages that cannot be buried are postponed, and the slots of their groups are locked.
+            changed := visit.dead;
             is_behind := visit.buried > 0 and not visit.at_end;
             present.next_page := visit.next_page;
             if visit.dead > 0 and visit.buried = 0 then

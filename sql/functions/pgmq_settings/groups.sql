@@ -154,9 +154,27 @@ $lock$;
 revoke all on function pgmq_settings.lock_groups_in from public;
 grant execute on function pgmq_settings.lock_groups_in to anon, authenticated, service_role, pgmq_definer;
 
--- Locks the slots of the groups that some messages are in, as far as the current role sees them: see lock_groups_in(). For
--- several statements in one transaction that each take slots, and for those that insert. They must write no other
--- messages than these.
+-- The groups that some messages are in, as far as the current role sees them.
+create or replace function pgmq_settings.groups_of(queue_table text, ids bigint[])
+returns text[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $groups$
+declare
+    groups text[];
+begin
+    execute format(
+        'select array_agg(distinct %s) from pgmq.%I as q where q.msg_id = any ($1)',
+        pgmq_settings.group_expression('q'), queue_table)
+    into groups using ids;
+    return groups;
+end;
+$groups$;
+revoke all on function pgmq_settings.groups_of from public;
+grant execute on function pgmq_settings.groups_of to anon, authenticated, service_role, pgmq_definer;
+
+-- Locks the slots of the groups that some messages are in: see groups_of() and lock_groups_in(). For several statements in
+-- one transaction that each take slots, and for those that insert. They must write no other messages than these.
 --
 -- tables  the messages' own, and those that they are moved to
 create or replace function pgmq_settings.lock_groups_of(queue_table text, ids bigint[], tables text[])
@@ -164,17 +182,11 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $lock$
-declare
-    groups text[];
 begin
     if exists (
         select from pgmq_settings.settings as s where s.queue_table = any (tables) and s.group_limit is not null
     ) then
-        execute format(
-            'select array_agg(distinct %s) from pgmq.%I as q where q.msg_id = any ($1)',
-            pgmq_settings.group_expression('q'), queue_table)
-        into groups using ids;
-        perform pgmq_settings.lock_groups_in(tables, groups);
+        perform pgmq_settings.lock_groups_in(tables, pgmq_settings.groups_of(queue_table, ids));
     end if;
 end;
 $lock$;

@@ -163,3 +163,38 @@ end;
 $check$;
 revoke all on function pgmq_settings.check_settled from public;
 grant execute on function pgmq_settings.check_settled to anon, authenticated, service_role;
+
+-- Locks the slots of the groups of all messages in some lists, because each list takes those of its own: two calls could
+-- deadlock. Messages that are retried or rejected can go to the dead-letter queue: its slots too, whether it has
+-- group_limit or not, because the caller may not see its settings.
+create or replace function pgmq_settings.lock_groups_of_settlements(queue_table text, lists pgmq_settings.settlement[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $lock$
+declare
+    settings pgmq_settings.queues;
+    groups text[];
+    relation text;
+begin
+    select s.* into settings from pgmq_settings.settings as s
+    where s.queue_table = lock_groups_of_settlements.queue_table and s.group_limit is not null;
+    if not found then
+        return;
+    end if;
+    groups := pgmq_settings.groups_of(queue_table, array(
+        select (pgmq_settings.delivery(r)).msg_id from unnest(lists) as l cross join unnest(l.receipts) as r));
+    for relation in
+        select queue_table
+        union
+        select lower('q_' || settings.dead_letter_queue)
+        where settings.dead_letter_queue is not null
+          and exists (select from unnest(lists) as l where l.operation in ('retry', 'reject'))
+        order by 1
+    loop
+        perform pgmq_settings.lock_groups(relation, groups);
+    end loop;
+end;
+$lock$;
+revoke all on function pgmq_settings.lock_groups_of_settlements from public;
+grant execute on function pgmq_settings.lock_groups_of_settlements to anon, authenticated, service_role;

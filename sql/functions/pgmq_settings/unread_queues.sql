@@ -71,8 +71,8 @@ grant execute on function pgmq_settings.find_dead to pgmq_definer;
 
 -- Buries the dead messages of a queue, 200 after another, until the given time or the end of its table.
 --
--- With groups only one burial that moves messages: each locks groups in one order, two could wait for another transaction
--- that waits for them.
+-- With groups only one burial, even if it moves none: each locks groups in one order, two could wait for another
+-- transaction that waits for them.
 --
 -- dead       the number of dead messages
 -- buried     the number of those that were moved
@@ -120,11 +120,11 @@ begin
         while ids <> '{}' loop
             buried := buried + pgmq_settings.bury(queue_table, ids[:max_ids]);
             ids := ids[max_ids + 1 :];
-            exit walk when ids <> '{}' and (clock_timestamp() >= until or grouped and buried > 0);
+            exit walk when ids <> '{}' and (clock_timestamp() >= until or grouped);
         end loop;
         next_page := next_page + part_pages;
         at_end := next_page >= pages;
-        exit when at_end or clock_timestamp() >= until or grouped and buried > 0;
+        exit when at_end or clock_timestamp() >= until or grouped and dead > 0;
     end loop;
     if at_end then
         next_page := 0;
