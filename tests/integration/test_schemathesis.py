@@ -26,6 +26,8 @@ GATEWAY = {
     "PGMQ_GATEWAY_PUBLISHABLE_KEYS": PUBLISHABLE,
     "PGMQ_GATEWAY_SECRET_KEYS": f"fuzzing={SECRET}",
     "PGRST_DB_POOL": "4",
+    # Waits for messages that no test sends would take their time.
+    "PGMQ_GATEWAY_MAX_WAIT": "0",
 }
 QUEUES = ("tasks", "other_queue", "swept_queue")
 DELAYED_MESSAGES = 40

@@ -235,6 +235,18 @@ REFUSALS: Schemas = {
         },
         "Retry-After",
     ),
+    "WaitRefused": _refusal(
+        "The caller has too many waiting requests, by a rate limit of the operator. Nothing was executed.",
+        {
+            "waiting": _error(
+                "PGMQ429",
+                "Too many waiting requests",
+                details="The limit of role authenticated is 20 waiting by sub at once.",
+                hint="Retry when one of them has ended, or without wait.",
+            )
+        },
+        "Retry-After",
+    ),
     "OutOfRange": _refusal(
         "The limit is negative, or the offset is beyond the counted rows.",
         {
@@ -250,8 +262,17 @@ REFUSALS: Schemas = {
         {"timeout": _error("57014", "canceling statement due to statement timeout")},
     ),
     "Unavailable": _refusal(
-        "The database cannot be reached. After PGRST001 or 57P01 the call may have been executed.",
-        {"connection": _error("PGRST000", "Database connection error.")},
+        "The database cannot be reached, or too many requests wait for messages. After PGRST001 or 57P01 the call may "
+        "have been executed.",
+        {
+            "connection": _error("PGRST000", "Database connection error."),
+            "waiting": _error(
+                "PGMQ503",
+                "Too many waiting requests",
+                details="10000 requests of all callers wait for messages.",
+                hint="Retry after a second, or without wait.",
+            ),
+        },
         "Retry-After",
     ),
     "Busy": _refusal(

@@ -35,6 +35,14 @@ PARAMETERS: Schemas = {
         "description": "`count=exact` adds the total to Content-Range; `handling=strict` rejects unknown preferences.",
         "schema": TEXT,
     },
+    "PreferWait": {
+        "name": "Prefer",
+        "in": "header",
+        "description": "`wait=20` waits up to 20 seconds for a message if there is none, without select, filters, "
+        "order, limit and offset; `count=exact` adds the total to Content-Range; `handling=strict` rejects unknown "
+        "preferences.",
+        "schema": TEXT,
+    },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
@@ -136,7 +144,8 @@ def _shaping(overloads: list[Function]) -> list[Schema]:
     sets = [function for function in overloads if function.returns_set]
     columns = dict(column for function in sets if function.result is Result.RECORD for column in function.columns)
     rows = [*_select(columns), _order(list(columns))] if columns else []
-    shared = ("Prefer", "limit", "offset") if sets else ("Prefer",)
+    preferences = "PreferWait" if _waiting(overloads) else "Prefer"
+    shared = (preferences, "limit", "offset") if sets else (preferences,)
     return [*rows, *(reference("parameters", name) for name in shared)]
 
 
@@ -227,11 +236,16 @@ def _answers(overloads: list[Function], named: Schemas) -> Schemas:
             **less,
         }
     statuses = (*(400, 401, 403, 404), *((405, 406, 409, 413) if writing else (406,)), *((416,) if many else ()))
-    return dict(sorted(found.items())) | refusals((*statuses, *((422,) if writing else ()), 500, 503, 504))
+    more = (*((422,) if writing else ()), *((429,) if _waiting(overloads) else ()))
+    return dict(sorted(found.items())) | refusals((*statuses, *more, 500, 503, 504), {429: "WaitRefused"})
 
 
 def _writing(overloads: list[Function]) -> bool:
     return any(function.volatile for function in overloads)
+
+
+def _waiting(overloads: list[Function]) -> bool:
+    return any(function.can_wait for function in overloads)
 
 
 def _examples(function: Function) -> Schema:

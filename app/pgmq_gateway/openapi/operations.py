@@ -233,7 +233,8 @@ LEASE_TEXTS: Mapping[str, str] = {
 
 PARAMETERS: Mapping[str, str] = {
     "n": "Maximum number of messages.",
-    "wait_seconds": "Seconds for which the request waits if there are no messages, as `Prefer: wait`.",
+    "wait_seconds": "Seconds for which the request waits if there are no messages; the response's "
+    "Preference-Applied has those that the gateway allows.",
     "queue": "The name of a queue; repeated for each queue.",
     "id": "PostgREST's filter for a list of message ids: `in.(1,2)`.",
     "after": "Only messages with greater ids.",

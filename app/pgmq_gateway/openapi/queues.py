@@ -29,7 +29,7 @@ from pgmq_gateway.openapi.schemas import (
     Schemas,
     given,
 )
-from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES, Parameter, Route, Type
+from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES, WAIT_SECONDS, Parameter, Route, Type
 from pgmq_gateway.schemas import LEASES
 
 TAG = "queues"
@@ -111,7 +111,7 @@ def _operation(function: Function, route: Route, named: Schemas, *, receipts: bo
     known, leased = OPERATIONS[route.function], function.schema == LEASES
     more = f" {LEASE_TEXTS[route.function]}" if leased and route.function in LEASE_TEXTS else ""
     keyed = (413, 422) if _takes_key(route) else ()
-    limited = (429,) if leased and route.batches else ()
+    limited = (429,) if (leased and route.batches) or WAIT_SECONDS in route.parameters else ()
     return {
         "operationId": known.id,
         "tags": [TAG],
@@ -132,6 +132,8 @@ def _special(route: Route, *, receipts: bool) -> Mapping[int, str]:
     """Error responses that other operations do not have, by status."""
     if MESSAGE_ID in route.path or RECEIPT in route.path:
         return {404: "MessageNotFound", **({409: "Stale"} if receipts or RECEIPT in route.path else {})}
+    if WAIT_SECONDS in route.parameters:
+        return {429: "WaitRefused"}
     return {409: "Unsettled"} if route.function == "settle" else {}
 
 
@@ -221,10 +223,11 @@ def _body(route: Route) -> Schema:
 def _answer(function: Function, route: Route, named: Schemas) -> Schema:
     known = OPERATIONS[route.function]
     replayed = ("Idempotency-Replayed",) if _takes_key(route) else ()
+    applied = ("Preference-Applied",) if WAIT_SECONDS in route.parameters else ()
     schema = {"const": True} if route.function in BY_ID else answer(function, named)
     examples = {"examples": dict(known.examples)} if known.examples else {}
     return {
         "description": known.answer,
-        "headers": headers("Content-Range", "Vary", "Cache-Control", *replayed),
+        "headers": headers("Content-Range", *applied, "Vary", "Cache-Control", *replayed),
         "content": {"application/json": {"schema": schema, **examples}},
     }
