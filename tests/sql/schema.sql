@@ -9695,6 +9695,30 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_settings.unsettled(queue_name text, receipts text[]) RETURNS TABLE(receipt text, seconds double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $_$
+begin
+    if cardinality(receipts) > 10000 then
+        raise exception '% receipts are too many', cardinality(receipts) using
+            errcode = 'invalid_parameter_value', hint = 'Use at most 10000 at once.';
+    end if;
+    return query execute format(
+        $query$
+        select ($2)[d.place], (ceil(extract(epoch from q.vt - $3) * 1000) / 1000)::double precision
+        from unnest($1) with ordinality as d (msg_id, read_ct, enqueued_at, place)
+        join pgmq.%I as q on q.msg_id = d.msg_id and q.read_ct = d.read_ct and q.enqueued_at = d.enqueued_at
+        where q.vt > $3 and q.vt < 'infinity'
+        $query$,
+        pgmq.format_table_name(queue_name, 'q'))
+    using pgmq_settings.deliveries(receipts), receipts, clock_timestamp();
+end;
+$_$;
+
 CREATE FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -11269,6 +11293,11 @@ GRANT ALL ON FUNCTION pgmq_settings.state_expression(present text) TO service_ro
 REVOKE ALL ON FUNCTION pgmq_settings.sweep_groups(queue_table text, group_limit integer, after text, until timestamp with time zone, OUT promoted integer, OUT next_group text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_settings.trim_archive(queue_table text, keep_seconds bigint, first_page bigint, until timestamp with time zone, OUT deleted bigint, OUT next_page bigint, OUT at_end boolean) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_settings.unsettled(queue_name text, receipts text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.unsettled(queue_name text, receipts text[]) TO anon;
+GRANT ALL ON FUNCTION pgmq_settings.unsettled(queue_name text, receipts text[]) TO authenticated;
+GRANT ALL ON FUNCTION pgmq_settings.unsettled(queue_name text, receipts text[]) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO anon;

@@ -545,3 +545,47 @@ def test_settling_updates_in_the_order_of_ids(db: Sql, messages: int) -> None:
         "search_path=pg_catalog, pg_temp",
         *(f"enable_{node}=off" for node in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")),
     }
+
+
+def unsettled(sql: Sql, *receipts: str) -> list[str]:
+    """The receipts whose leases have not ended; each ends within a minute."""
+    rows = sql("select receipt, seconds from pgmq_settings.unsettled('Jobs', %s)", list(receipts))
+    assert all(0 < seconds <= 60 for _, seconds in rows)
+    return [receipt for receipt, _ in rows]
+
+
+def test_leases_that_have_ended_are_no_longer_unsettled(db: Sql) -> None:
+    send(db, "jobs", *range(6))
+    acked, retried, archived, expired, leased, again = read(db, "jobs", 6)
+    assert sorted(unsettled(db, acked, retried, archived, expired, leased, again)) == sorted(
+        [acked, retried, archived, expired, leased, again]
+    )
+    settle(db, "jobs", acks=[acked], archives=[archived], retries=[retried])
+    db("update pgmq.q_jobs set vt = now() - interval '1 second' where msg_id = any (%s)",
+       [int(receipt.split(".")[0]) for receipt in (expired, again)])  # fmt: skip
+    db(
+        "update pgmq.q_jobs set vt = now() + interval '1 minute', read_ct = 2 where msg_id = %s",
+        int(again.split(".")[0]),
+    )
+    assert unsettled(db, acked, retried, archived, expired, leased, again, "1.1.1") == [leased]
+
+
+def test_unsettled_receipts_are_those_that_the_caller_sees(db: Sql, worker: str) -> None:
+    send(db, "jobs", 1, 2)
+    receipts = read(db, "jobs", 2)
+    with pytest.raises(errors.InsufficientPrivilege):
+        as_role(db, worker, "select pgmq_settings.unsettled('jobs', %s)", receipts)
+    db(f"grant select on pgmq.q_jobs to {worker}; alter table pgmq.q_jobs enable row level security")
+    db("select pgmq_admin.grant_queue('jobs', %s, '{read}')", worker)
+    db(f"create policy p on pgmq.q_jobs to {worker} using (message = '2')")
+    rows = as_role(db, worker, "select receipt from pgmq_settings.unsettled('jobs', %s)", receipts)
+    assert rows == [(receipts[1],)]
+
+
+def test_unsettled_receipts_are_refused_like_others(db: Sql) -> None:
+    with pytest.raises(errors.InvalidTextRepresentation, match="is malformed"):
+        unsettled(db, "1.2")
+    with pytest.raises(errors.InvalidParameterValue, match="10001 receipts are too many"):
+        db("select pgmq_settings.unsettled('jobs', array_fill('1.1.1'::text, '{10001}'))")
+    with pytest.raises(errors.UndefinedTable):
+        db("select pgmq_settings.unsettled('nowhere', '{1.1.1}')")
