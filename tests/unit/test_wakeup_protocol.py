@@ -1,6 +1,7 @@
 """The protocol of wake-ups between processes: what is announced and reported, and what strangers cannot cause."""
 
 import json
+import tracemalloc
 from collections.abc import Iterable
 
 import pytest
@@ -218,26 +219,20 @@ def named(number: int, width: int = 0) -> Iterable[str]:
     return (f"{index:0{width}}" for index in range(number))
 
 
-def test_41_names_of_strangers_are_remembered_up_to_a_bound(clock: Clock, here: Process) -> None:
-    here.wakeups.received('{"g": "other", "w": ["jobs"]}')
-    for first in range(0, 3 * MAX_QUEUES, 1000):
-        names = [f"q{number}" for number in range(first, first + 1000)]
-        here.wakeups.received(json.dumps({"g": "stranger", "w": [*names, "x" * 62]}))
-        clock.now += 0.1
-    here.wakeups.sent(f"q{number}" for number in range(3 * MAX_QUEUES))
-    here.wakeups.sent(["jobs", "x" * 62])
-    reported = [queue for payload in here.sends() for queue in payload["s"]]  # type: ignore[attr-defined]
-    assert len(reported) == MAX_QUEUES
-    assert "jobs" in reported
-    assert "x" * 62 not in reported
-
-
-def test_41_announcements_of_a_stranger_make_no_room_by_forgetting_others(clock: Clock, here: Process) -> None:
-    here.wakeups.received(json.dumps({"g": "stranger", "w": list(named(MAX_QUEUES, 5))}))
-    clock.now += 61
-    here.wakeups.received('{"g": "other", "w": ["jobs"]}')
+def test_41_queues_of_strangers_take_no_memory_and_hide_no_other_queue(clock: Clock, here: Process) -> None:
+    here.wakeups.received('{"g": "other", "w": ["Jobs"]}')
+    tracemalloc.start()
+    try:
+        for first in range(0, 20_000, 1000):
+            names = [f"q{number}" for number in range(first, first + 1000)]
+            here.wakeups.received(json.dumps({"g": "stranger", "w": [*names, "x" * 1000]}))
+            clock.now += 0.1
+        assert tracemalloc.get_traced_memory()[0] < 500_000
+    finally:
+        tracemalloc.stop()
     here.wakeups.sent(["jobs"])
     assert here.sends() == [{"s": ["jobs"]}]
+    assert here.counters.dropped_notifications == 0
 
 
 def test_41_notifications_above_the_budget_are_not_read(clock: Clock, here: Process) -> None:

@@ -15,8 +15,10 @@ A lost one delays messages until the next poll.
 import asyncio
 import itertools
 import json
+import math
 import secrets
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
@@ -30,10 +32,11 @@ MEMORY_SECONDS = 60.0
 GREETING_SECONDS = 5.0
 # Postgres allows less than 8000.
 MAX_PAYLOAD_BYTES = 7900
-# Queues of other processes that are remembered, and announced queues without waiters.
+# Announced queues without waiters that are remembered.
 MAX_QUEUES = 10_000
-# The name of a queue's table is q_<queue>, and that of any table is at most 63 bytes long.
-MAX_NAME_CHARS = 61
+# The queues of other processes are remembered by hash: strangers can announce any number of names, and two with one
+# hash cost needless notifications only.
+SLOTS = 1 << 16
 # Notifications above this rate are not read. Eight processes that announce 10,000 queues each are within the burst.
 BYTES_PER_SECOND = 500_000
 BURST_SECONDS = 5.0
@@ -68,9 +71,11 @@ class Wakeups:
         self._counters = counters
         self._clock = clock
         self._here: set[str] = set()
-        # Queues and when they were announced, the oldest announcement first: of this process, of the others.
+        # When queues of this process were announced, the oldest announcement first.
         self._announced: dict[str, float] = {}
-        self._elsewhere: dict[str, float] = {}
+        # When those of other processes were, by hash, and the last one.
+        self._elsewhere = array("d", [-math.inf]) * SLOTS
+        self._last_elsewhere = -math.inf
         # To be sent.
         self._greeting = False
         self._due: set[str] = set()
@@ -107,14 +112,12 @@ class Wakeups:
     @property
     def wanted_elsewhere(self) -> bool:
         """True if another process has waiters on some queue."""
-        return bool(self._elsewhere)
+        return self._clock() - self._last_elsewhere < MEMORY_SECONDS
 
     def sent(self, queues: Iterable[str]) -> None:
         """Messages have become visible in these queues."""
-        if not self._elsewhere:
-            return
         since = self._clock() - MEMORY_SECONDS
-        self._sent.update(queue for queue in queues if self._elsewhere.get(queue, since) > since)
+        self._sent.update(queue for queue in queues if self._elsewhere[hash(queue) % SLOTS] > since)
         if self._sent:
             self.changed.set()
 
@@ -126,7 +129,7 @@ class Wakeups:
             self._announce_all()
         self._due |= self._here.intersection(_forget(self._announced, now - ANNOUNCEMENT_SECONDS))
         for queue in self._due:
-            _renew(self._announced, queue, now)
+            self._announced[queue] = now
         greeting = [json.dumps({"g": self.id, "hi": True})] if self._greeting else []
         payloads = [*greeting, *_payloads(self.id, "w", self._due), *_payloads(self.id, "s", self._sent)]
         self._greeting, self._due, self._sent = False, set(), set()
@@ -156,7 +159,8 @@ class Wakeups:
     def _act(self, notification: Notification) -> None:
         if notification.g:
             self._greeted = self._greeted or notification.hi
-            self._remember(notification.w)
+            for queue in notification.w:
+                self._elsewhere[hash(queue.lower()) % SLOTS] = self._last_elsewhere = self._clock()
         if self._may_answer():
             self.changed.set()
         for queue in self._here.intersection(map(str.lower, notification.s)):
@@ -169,19 +173,6 @@ class Wakeups:
 
     def _may_answer(self) -> bool:
         return self._greeted and self._clock() - self._answered_at >= GREETING_SECONDS
-
-    def _remember(self, queues: Iterable[str]) -> None:
-        """Remember queues with waiters elsewhere. When there are too many, those that are known stay."""
-        now = self._clock()
-        _forget(self._elsewhere, now - MEMORY_SECONDS)
-        for queue in map(str.lower, queues):
-            if len(queue) <= MAX_NAME_CHARS and (queue in self._elsewhere or len(self._elsewhere) < MAX_QUEUES):
-                _renew(self._elsewhere, queue, now)
-
-
-def _renew(times: dict[str, float], queue: str, now: float) -> None:
-    times.pop(queue, None)
-    times[queue] = now
 
 
 def _forget(times: dict[str, float], since: float) -> list[str]:
