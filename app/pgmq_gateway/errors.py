@@ -106,6 +106,15 @@ class TooManyWaiting(GatewayError):
         )
 
 
+class StreamUnsupported(GatewayError):
+    """A stream over HTTP/1.0, which has no way to tell where it ends."""
+
+    status, code = 505, "PGMQ505"
+
+    def __init__(self) -> None:
+        super().__init__("Streams need HTTP/1.1", hint="Read without Accept: text/event-stream.")
+
+
 class MemoryFull(GatewayError):
     """A body for which there is no room in memory now. Nothing was executed, and the connection is closed."""
 

@@ -33,8 +33,11 @@ from pgmq_gateway.observe.requestlog import RequestLog
 from pgmq_gateway.observe.tracing import tracing
 from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
 from pgmq_gateway.waiting.counters import Counters
+from pgmq_gateway.waiting.credit import Settlements
+from pgmq_gateway.waiting.events import Reason
 from pgmq_gateway.waiting.executor import WaitingExecutor
 from pgmq_gateway.waiting.notifier import Notifier
+from pgmq_gateway.waiting.stream import Streams
 from pgmq_gateway.waiting.wakeups import Wakeups
 
 if TYPE_CHECKING:
@@ -88,9 +91,16 @@ class Gateway:
         self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
         self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
         metered = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
+        self.settlements: Settlements = earlier.settlements if earlier else Settlements()
         self.executor = WaitingExecutor(
-            metered, self.wakeups, self.counters, lambda: self.watch.catalog, settings.max_waiting
+            metered,
+            self.wakeups,
+            self.counters,
+            lambda: self.watch.catalog,
+            settings.max_waiting,
+            self.settlements.note,
         )
+        self.streams = Streams(settings, self.executor, self.settlements, self.counters)
         addresses = Addresses(settings.trusted_proxies)
         self.parking: Parking = earlier.parking if earlier else Parking()
         self.api = Api(
@@ -102,6 +112,7 @@ class Gateway:
             addresses,
             self.memory,
             self.parking,
+            self.streams,
             self._observers(),
         )
         if earlier is not None:
@@ -121,6 +132,11 @@ class Gateway:
             self.api.traffic,
             self.counters,
         )
+
+    def end_waits(self, reason: Reason) -> None:
+        """End all waits and streams, and those to come after their first attempt."""
+        self.streams.end(reason)
+        self.executor.end()
 
     def _lose(self, server: str) -> None:
         """Give up a server that does not respond."""
@@ -184,9 +200,9 @@ class Application:
         self._pages: App = gateway.api if disabled else Docs(gateway.settings, gateway.api)
 
     def end_waits(self) -> None:
-        """End the waits of all gateways, the former ones included."""
+        """End the waits and streams of all gateways, the former ones included."""
         for gateway in self._running:
-            gateway.executor.end()
+            gateway.end_waits(Reason.SHUTDOWN)
 
     async def start(self, gateway: Gateway) -> None:
         """Run a gateway that gets no requests yet."""

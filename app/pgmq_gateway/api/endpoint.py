@@ -3,6 +3,7 @@
 import logging
 from asyncio import CancelledError
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from pgmq_gateway.api.description import CONTENT_TYPES, Description
@@ -22,13 +23,14 @@ from pgmq_gateway.http.exchange import ClientGone, Exchange
 from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.parking import Parking
 from pgmq_gateway.http.request import Request
-from pgmq_gateway.http.response import CLIENT_GONE, Response, error_response
+from pgmq_gateway.http.response import CLIENT_GONE, Response, StreamedResponse, error_response
 from pgmq_gateway.http.timing import StageStopwatch, Stopwatch, server_timing
 from pgmq_gateway.http.traffic import Traffic
 from pgmq_gateway.limits.throttle import NO_CHARGE, Throttle
 from pgmq_gateway.observe.observed import UNOBSERVED, Observed, Observer, Unobserved
 from pgmq_gateway.postgrest.profiles import Profiles
 from pgmq_gateway.settings.model import Settings
+from pgmq_gateway.waiting.stream import Streams
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -58,13 +60,14 @@ class Api:
         addresses: Addresses,
         memory: Memory,
         parking: Parking,
+        streams: Streams,
         observers: Sequence[Observer] = (),
     ) -> None:
         profiles = Profiles(settings.db_schemas)
         self._authenticator = authenticator
         self._observers = observers
         self._functions = Functions(settings, profiles, watch, database)
-        self._queues = Queues(settings, watch, database)
+        self._queues = Queues(settings, watch, database, streams)
         self._root = Root(settings, profiles, watch, database)
         self._description = Description(settings, profiles, watch, database)
         self._limits = limits
@@ -108,15 +111,42 @@ class Api:
         except (Exception, CancelledError) as error:
             response = self._failed(request, error)
         more = self._more_headers(request, response, observed)
-        # Sending waits until the client has taken its former response.
-        self._memory.hold(len(response.body))
-        try:
-            await exchange.send(response, *more, *charge.headers())
-        finally:
-            self._memory.release(len(response.body))
-            request.release()
-        self.traffic.answered(response.status, response.code, request.timing.elapsed - request.timing.waited)
+        more = (*more, *charge.headers())
+        if isinstance(response, StreamedResponse):
+            # A stream may last for hours: it is counted with the time that its client has waited for it.
+            seconds = request.timing.elapsed
+            await self._stream(exchange, request, response, more)
+        else:
+            await self._send(exchange, request, response, more)
+            seconds = request.timing.elapsed - request.timing.waited
+        self.traffic.answered(response.status, response.code, seconds)
         observed.ended(response)
+
+    async def _send(self, exchange: Exchange, request: Request, response: Response, more: Headers) -> None:
+        # Sending waits until the client has taken its former response.
+        request.sent = len(response.body)
+        self._memory.hold(request.sent)
+        try:
+            await exchange.send(response, *more)
+        finally:
+            self._memory.release(request.sent)
+            request.release()
+
+    async def _stream(self, exchange: Exchange, request: Request, response: StreamedResponse, more: Headers) -> None:
+        async def write(part: bytes) -> None:
+            request.sent += len(part)
+            await exchange.write(part)
+
+        request.release()
+        request.leave_flow()
+        try:
+            # A shutdown cancels what has not ended in time.
+            with suppress(ClientGone, CancelledError):
+                await exchange.begin(response, *more)
+                await response.run(write)
+        finally:
+            await response.close()
+        await exchange.end()
 
     def _endpoint(self, request: Request) -> Endpoint:
         match request.segments:

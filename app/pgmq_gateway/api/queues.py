@@ -6,6 +6,7 @@ import msgspec
 
 from pgmq_gateway.api.answers import answered
 from pgmq_gateway.api.idempotency_keys import idempotency_key
+from pgmq_gateway.api.streaming import streamed
 from pgmq_gateway.api.waits import Waits, waited
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
@@ -22,6 +23,7 @@ from pgmq_gateway.postgrest.resources import Address, Resource, Resources
 from pgmq_gateway.postgrest.routes import ROUTES
 from pgmq_gateway.schemas import LEASES
 from pgmq_gateway.settings.model import Settings
+from pgmq_gateway.waiting.stream import Streams
 
 # Results of functions that settle one message. A message that is deleted or archived by its receipt is reported as by
 # its id.
@@ -58,7 +60,8 @@ class StaleReceipt(GatewayError):
 class Queues:
     """The paths `/queues/…`: 201 for a sent message, 404 for a missing one, 409 for a stale receipt."""
 
-    def __init__(self, settings: Settings, watch: CatalogWatch, database: Executor) -> None:
+    def __init__(self, settings: Settings, watch: CatalogWatch, database: Executor, streams: Streams) -> None:
+        self._streams = streams
         self._schemas = [schema for schema in ROUTES if schema in settings.db_schemas]
         self._watch = watch
         self._database = database
@@ -83,6 +86,8 @@ class Queues:
         call = self._call(catalog, caller, request, resource)
         request.function, request.route = call.function, resource.address.route.path
         request.timing.lap("plan")
+        if (options := resource.address.stream) is not None:
+            return await streamed(self._streams, caller, request, call, resource.address, options, catalog)
         answer = await (
             waited(self._database, caller, request, call) if call.wait else self._database.execute(caller, call)
         )

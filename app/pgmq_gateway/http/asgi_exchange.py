@@ -1,5 +1,7 @@
 """Exchanges over ASGI: those of other servers, and those beside the fast path (`direct.py`)."""
 
+import asyncio
+
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.exchange import ClientGone, ReceivePart
 from pgmq_gateway.http.parking import FLOW_REQUESTS, FlowRequests
@@ -43,6 +45,10 @@ class AsgiExchange:
         self._scope[FLOW_REQUESTS] = value
 
     @property
+    def can_stream(self) -> bool:
+        return self._scope.get("http_version") != "1.0"
+
+    @property
     def disconnected(self) -> bool:
         """ASGI reports that only in the next message; uvicorn's cycle (`receive` is its method) has it at once."""
         return getattr(self._cycle, "disconnected", False)
@@ -58,6 +64,28 @@ class AsgiExchange:
 
     async def send(self, response: Response, *more: tuple[str, str]) -> None:
         await response.send(self._send, *more)
+
+    async def begin(self, response: Response, *more: tuple[str, str]) -> None:
+        await self._send(
+            {"type": "http.response.start", "status": response.status, "headers": response.encoded_headers(*more)}
+        )
+
+    async def write(self, part: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        # The server writes it in the next turn of the event loop, and waits for the client before it sends more.
+        await asyncio.sleep(0)
+        await self._send({"type": "http.response.body", "more_body": True})
+        if self.disconnected or self._is_closing:
+            raise ClientGone
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body"})
+
+    @property
+    def _is_closing(self) -> bool:
+        """True if the connection is broken, which a cycle with another one behind it is not told."""
+        transport = getattr(self._cycle, "transport", None)
+        return transport is not None and transport.is_closing()
 
     @property
     def _cycle(self) -> object:

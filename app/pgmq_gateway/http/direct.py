@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pgmq_gateway.errors import InternalError
 from pgmq_gateway.http.asgi import Scope
-from pgmq_gateway.http.exchange import Exchange
+from pgmq_gateway.http.exchange import ClientGone, Exchange
 from pgmq_gateway.http.parking import FlowRequests
 from pgmq_gateway.http.request import (
     APART_FROM_HEAD,
@@ -202,9 +202,12 @@ class DirectExchange:
         "keys",
         "length",
         "response_complete",
+        "response_started",
     )
 
     message_event = NoEvent()
+    # A head is known from a request over HTTP/1.1.
+    can_stream = True
 
     def __init__(
         self,
@@ -221,6 +224,7 @@ class DirectExchange:
         self._server_lines, close = server_headers.lines(connection.server_state.default_headers)
         self.keep_alive = not close
         self.disconnected = False
+        self.response_started = False
         self.response_complete = False
 
     @property
@@ -243,11 +247,34 @@ class DirectExchange:
             return
         if response.closes:
             self.keep_alive = False
-        self.response_complete = True
         connection.transport.write(response.message(self._server_lines, *more, close=not self.keep_alive))
+        self._complete()
+
+    async def begin(self, response: Response, *more: tuple[str, str]) -> None:
+        if self._connection.flow.write_paused:
+            await self._connection.flow.drain()
+        self.response_started = True
+        head = response.head(self._server_lines, *more, close=not self.keep_alive)
+        self._connection.transport.write(b"%btransfer-encoding: chunked\r\n\r\n" % head)
+
+    async def write(self, part: bytes) -> None:
+        connection = self._connection
+        connection.transport.write(b"%x\r\n%b\r\n" % (len(part), part))
+        # The connection writes it in the next turn of the event loop.
+        await asyncio.sleep(0)
+        await connection.flow.drain()
+        if self.disconnected or connection.transport.is_closing():
+            raise ClientGone
+
+    async def end(self) -> None:
+        self._connection.transport.write(b"0\r\n\r\n")
+        self._complete()
+
+    def _complete(self) -> None:
+        self.response_complete = True
         if not self.keep_alive:
-            connection.transport.close()
-        connection.on_response_complete()
+            self._connection.transport.close()
+        self._connection.on_response_complete()
 
     def finish(self, task: asyncio.Task[None]) -> None:
         """End the request: the application has handled it, or failed to."""
@@ -255,7 +282,10 @@ class DirectExchange:
         if not task.cancelled() and (error := task.exception()):
             logger.error("failed to respond", exc_info=error)
         if not self.response_complete and not self.disconnected:
-            self._connection.respond(InternalError())
+            if self.response_started:
+                self._connection.transport.close()
+            else:
+                self._connection.respond(InternalError())
         # Last, because it continues other connections.
         if self.flow_requests is not None:
             self.flow_requests.end_one()

@@ -45,6 +45,10 @@ class Exchange(Protocol):
     flow_requests: "FlowRequests | None"
 
     @property
+    def can_stream(self) -> bool:
+        """True if a body may follow in parts; false for HTTP/1.0, which has no chunked encoding."""
+
+    @property
     def disconnected(self) -> bool:
         """True if the client has closed its connection, as far as is known without waiting."""
 
@@ -53,3 +57,15 @@ class Exchange(Protocol):
 
     async def send(self, response: "Response", *more: tuple[str, str]) -> None:
         """Send the response, with `more` headers."""
+
+    async def begin(self, response: "Response", *more: tuple[str, str]) -> None:
+        """Send the head of a response whose body follows in parts."""
+
+    async def write(self, part: bytes) -> None:
+        """Send a part of the body, and wait until it is with the kernel: a slow client holds up the next one.
+
+        Raises ClientGone.
+        """
+
+    async def end(self) -> None:
+        """Send the end of a body that was sent in parts."""

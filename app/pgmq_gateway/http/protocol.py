@@ -76,6 +76,9 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._client = ClientTransport(transport, self.loop, lambda: self._stage != IDLE, self._memory)
         super().connection_made(self._client)  # type: ignore[arg-type]
+        # The next response, or part of one, is written once the kernel has the former: a slow client of a stream holds
+        # it up, and what it has not taken is never more than one part.
+        self._client.set_write_buffer_limits(0)
         if len(self.connections) > self._bounds.max_connections:
             self._reject(TooManyConnections())
 

@@ -142,6 +142,7 @@ class Request:
 
     timing            a stopwatch that runs since the head was received
     received          bytes of the body so far, held in memory until `release`
+    sent              bytes of the response's body
     replaced_headers  headers that SQL sees in place of the client's; an empty one is removed
     role              the caller's role, once it is known
     flow              whose turn it takes, once the caller is known: the caller, or the address of an anonymous client
@@ -166,6 +167,7 @@ class Request:
         "role",
         "route",
         "segments",
+        "sent",
         "timing",
         "waiting",
     )
@@ -181,7 +183,7 @@ class Request:
         self._exchange = exchange
         self._max_body = max_body
         self._memory = memory
-        self.received = 0
+        self.received = self.sent = 0
         self.replaced_headers = NO_HEADERS
         self.role = ""
         self.flow: Hashable = None
@@ -193,6 +195,11 @@ class Request:
     def keys(self) -> Sequence[bytes]:
         """The values of Idempotency-Key headers. SQL does not see them: they protect stored responses."""
         return self._exchange.keys
+
+    @property
+    def can_stream(self) -> bool:
+        """False for HTTP/1.0, whose responses cannot be sent in parts."""
+        return self._exchange.can_stream
 
     def leave_flow(self) -> None:
         """Stop counting among the requests of its flow in process: it waits, and costs the event loop nothing."""

@@ -1,6 +1,6 @@
 """HTTP responses: the result of a call, or an error."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 
 import msgspec
@@ -39,7 +39,14 @@ class Response(msgspec.Struct, frozen=True):
         return ("Connection", "close") in self.headers
 
     def message(self, server_lines: bytes, *more: tuple[str, str], close: bool) -> bytes:
-        """The response as it is sent, except to HEAD.
+        """The response as it is sent, except to HEAD. The arguments are those of `head`."""
+        head = self.head(server_lines, *more, close=close)
+        if self.status in (204, 304):
+            return b"%b\r\n" % head
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(self.body), self.body)
+
+    def head(self, server_lines: bytes, *more: tuple[str, str], close: bool) -> bytes:
+        """The head as it is sent, without the header that delimits the body, and the empty line.
 
         server_lines  the headers of the server as bytes
         more          as above
@@ -50,10 +57,6 @@ class Response(msgspec.Struct, frozen=True):
         parts = [head, server_lines, *[b"%b: %b\r\n" % _encoded(name, value) for name, value in more]]
         if close:
             parts.append(b"connection: close\r\n")
-        if self.status in (204, 304):
-            parts.append(b"\r\n")
-        else:
-            parts += [b"content-length: %d\r\n\r\n" % len(self.body), self.body]
         return b"".join(parts)
 
     async def send(self, send: Send, *more: tuple[str, str]) -> None:
@@ -63,6 +66,20 @@ class Response(msgspec.Struct, frozen=True):
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body if self.status not in (204, 304) else b""})
+
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+class StreamedResponse(Response, frozen=True, kw_only=True):
+    """A response whose body is sent in parts, as they come.
+
+    run    writes the parts; returns at the end of the body, and raises ClientGone
+    close  called once, whether it has run or not
+    """
+
+    run: Callable[[Write], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]
 
 
 # Never sent. The log and /metrics count it, with nginx's status for a client that closed its connection.

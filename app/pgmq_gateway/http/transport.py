@@ -138,7 +138,11 @@ class ClientTransport:
         # The connection may have been closed since the write.
         if not data or self._transport.is_closing():
             return
-        if len(data) > SMALL_BYTES or self.unsent:
+        unsent = self.unsent
+        if len(data) > SMALL_BYTES or unsent:
+            if not unsent:
+                # Earlier parts of a stream, which the client has taken.
+                self._memory.forget(self)
             self._memory.fits(len(data))
             # It may have been the slowest client itself.
             if self._transport.is_closing():

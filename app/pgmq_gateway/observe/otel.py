@@ -116,7 +116,9 @@ def _describe(span: Span, observed: Observed, response: Response) -> None:
     if response is CLIENT_GONE:
         span.set_attribute("error.type", "client_gone")
         return
-    span.set_attributes({"http.response.status_code": response.status, "http.response.body.size": len(response.body)})
+    span.set_attributes(
+        {"http.response.status_code": response.status, "http.response.body.size": observed.request.sent}
+    )
     if response.code:
         span.set_attribute("error.type", response.code)
     if response.status >= 500:

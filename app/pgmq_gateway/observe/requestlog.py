@@ -47,7 +47,7 @@ class RequestLog:
             "code": response.code,
             "duration_ms": round(1000 * seconds, 2),
             "bytes_in": request.received,
-            "bytes_out": 0 if request.method == "HEAD" else len(response.body),
+            "bytes_out": 0 if request.method == "HEAD" else request.sent,
             "request_id": observed.name,
         }
         if observed.trace_id:

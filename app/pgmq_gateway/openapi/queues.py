@@ -187,6 +187,8 @@ def _schema(name: str, parameter: Parameter) -> Schema:
             return {**INT32, "minimum": least, "maximum": most, **default}
         case Type.SECONDS:
             return {**INT32, "minimum": 0, "maximum": 9999}
+        case Type.BOOLEAN:
+            return {"type": "boolean", "default": parameter.default == "true"}
         case Type.ID:
             return {**INT64, "minimum": 0, "default": 0}
         case Type.TEXTS:

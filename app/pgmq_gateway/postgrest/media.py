@@ -47,6 +47,8 @@ STRIPPED_OBJECT = Representation(
 CSV = Representation(Shape.CSV, "text/csv; charset=utf-8")
 GEOJSON = Representation(Shape.GEOJSON, "application/geo+json; charset=utf-8")
 
+EVENTS = "text/event-stream"
+
 PLAN_TYPE = re.compile(r"application/vnd\.pgrst\.plan(?:\+(text|json))?", re.IGNORECASE)
 CHARSET = "; charset=utf-8"
 # Types that PostgREST knows but a function's result never has; its messages name them without parameters.
@@ -61,6 +63,17 @@ def negotiate(accept: str | None, *, plans: bool = False) -> Representation:
     plans  whether clients can ask for the plan of a call (db-plan-enabled)
     """
     return _first(accept, _with_plans if plans else _representation)
+
+
+@lru_cache(maxsize=256)
+def prefers_events(accept: str | None) -> bool:
+    """True if the client prefers a stream of server-sent events to any representation of a result."""
+    for range_ in _ranges(accept or "*/*"):
+        if range_.partition(";")[0].lower() == EVENTS:
+            return True
+        if _representation(range_) is not None:
+            break
+    return False
 
 
 def negotiate_description(accept: str | None) -> str:

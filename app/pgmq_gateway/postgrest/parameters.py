@@ -33,6 +33,16 @@ def arguments_of(head: Head, known: Mapping[str, Parameter]) -> dict[str, str]:
     return arguments
 
 
+def check_bounds(given: Mapping[str, str], known: Mapping[str, Parameter]) -> None:
+    """Raise InvalidQuery for an integer that is out of its bounds."""
+    for name, parameter in known.items():
+        value = given.get(name, "null")
+        if parameter.bounds is not None and value != "null":
+            least, most = parameter.bounds
+            if not least <= int(value) <= most:
+                raise InvalidQuery(f"{name} must be from {least} to {most}", f"The request has {name}={value}.")
+
+
 def message_id_as_json(text: str) -> str | None:
     """A message id; None for other text. Postgres accepts other spellings too, such as `0x2`."""
     if re.fullmatch("[0-9]{1,19}", text) and int(text) <= MAX_MESSAGE_ID:
@@ -101,6 +111,7 @@ _READERS: Mapping[Type, Callable[[str], str | None]] = {
     Type.INTEGER: _integer,
     Type.SECONDS: _seconds,
     Type.ID: message_id_as_json,
+    Type.BOOLEAN: {"true": "true", "false": "false"}.get,
     Type.TEXT: _text,
     Type.TIME: _time,
     Type.TEXTS: _name,

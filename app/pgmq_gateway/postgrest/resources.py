@@ -7,24 +7,30 @@ from functools import lru_cache
 
 import msgspec
 
-from pgmq_gateway.errors import InvalidBody, InvalidQuery, MethodNotAllowed, UnknownPath
+from pgmq_gateway.errors import InvalidBody, InvalidQuery, MethodNotAllowed, NotAcceptable, UnknownPath
 from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head, Request
 from pgmq_gateway.postgrest.arguments import Arguments
+from pgmq_gateway.postgrest.media import EVENTS, prefers_events
 from pgmq_gateway.postgrest.messages import as_json, read_messages
-from pgmq_gateway.postgrest.parameters import MAX_MESSAGE_ID, arguments_of, message_id_as_json
+from pgmq_gateway.postgrest.parameters import MAX_MESSAGE_ID, arguments_of, check_bounds, message_id_as_json
 from pgmq_gateway.postgrest.routes import (
     MESSAGE_ID,
     QUEUE,
     RECEIPT,
     RECEIPT_GRAMMAR,
     ROUTES,
+    STREAMS,
     WAIT_SECONDS,
     Member,
     Route,
 )
+from pgmq_gateway.schemas import LEASES
 
 # Of a parameter's value, in heads whose addresses are cached.
 MAX_CACHED_CHARACTERS = 128
+# Functions with streams.
+READS = frozenset({route.function for route in STREAMS})
+NEEDS_LEASES = f"Streams need the schema {LEASES} in db-schemas."
 # Of a value, in an error.
 MAX_SHOWN_BYTES = 100
 
@@ -44,12 +50,27 @@ _RECEIPT = re.compile(RECEIPT_GRAMMAR)
 
 
 @dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """The parameters of a stream.
+
+    credit         messages that its client may have at once and not have settled
+    lease          seconds; None: as the settings of the queue say
+    renew_seconds  how long after its delivery the lease of a message is extended; None: never
+    """
+
+    credit: int
+    lease: int | None
+    renew_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """A head that stands for a call.
 
     message  the id or the receipt in its path
     given    the arguments in it, as JSON
     wait     seconds for which the client waits for messages, if its query string has them
+    stream   None unless the client prefers a stream; then `given` has no number of messages
     """
 
     schema: str
@@ -58,6 +79,7 @@ class Address:
     message: str | None
     given: Mapping[str, str]
     wait: int | None
+    stream: StreamOptions | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +101,7 @@ class Resources:
                 found = self._routes.setdefault(route.segments, {})
                 if route.method not in found or not exists(found[route.method][0], route.function):
                     found[route.method] = schema, route
+        self._streams = {route.segments: route for route in STREAMS} if LEASES in schemas else {}
         self._cached_address = lru_cache(HEAD_CACHE_SIZE)(self._read_address)
 
     async def read(self, request: Request) -> Resource:
@@ -90,6 +113,8 @@ class Resources:
             return Resource(address, function, arguments)
         if route.method != "GET":
             given = {**given, **_members(await request.body(), route)}
+        if address.stream is not None:
+            given = {**given, "n": str(address.stream.credit)}
         return Resource(address, route.function, as_json(given))
 
     def _address(self, head: Head) -> Address:
@@ -100,23 +125,32 @@ class Resources:
 
     def _read_address(self, head: Head) -> Address:
         place = self._place(head.segments)
-        methods = self._routes[place]
-        if head.method not in methods:
-            raise MethodNotAllowed(
-                f"Cannot use the {head.method} method on this path", list(methods), f"Use {' or '.join(methods)}."
-            )
-        schema, route = methods[head.method]
+        schema, route = self._route(place, head)
         named = dict(zip(place, head.segments, strict=True))
         given = {"queue_name": _text(named[QUEUE])} if QUEUE in named else {}
         given |= arguments_of(head, route.parameters)
         wait = given.pop(WAIT_SECONDS, None)
+        stream = _take_options(given, route) if route.streams else None
         if MESSAGE_ID in named:
             given["message_id"] = _message_id(named[MESSAGE_ID])
         if RECEIPT in named:
             receipt = _text(self._receipt(place, named[RECEIPT]))
             given |= {route.receipts: f"[{receipt}]"} if route.receipts else {"receipt": receipt}
         message = named.get(MESSAGE_ID) or named.get(RECEIPT)
-        return Address(schema, route, named.get(QUEUE), message, given, None if wait is None else int(wait))
+        return Address(schema, route, named.get(QUEUE), message, given, None if wait is None else int(wait), stream)
+
+    def _route(self, place: Place, head: Head) -> tuple[str, Route]:
+        methods = self._routes[place]
+        if head.method not in methods:
+            raise MethodNotAllowed(
+                f"Cannot use the {head.method} method on this path", list(methods), f"Use {' or '.join(methods)}."
+            )
+        schema, route = methods[head.method]
+        if head.method == "GET" and route.function in READS and prefers_events(head.headers.get("accept")):
+            if place not in self._streams:
+                raise NotAcceptable(f"None of these media types are available: {EVENTS}", hint=NEEDS_LEASES)
+            return LEASES, self._streams[place]
+        return schema, route
 
     def _place(self, segments: list[str]) -> Place:
         """The path of a route, whose parts in braces stand for values. Raises UnknownPath."""
@@ -141,6 +175,14 @@ class Resources:
             f"The path has {text}.",
             f"Use the receipt of a message as read returned it{', or its msg_id' if by_id else ''}.",
         )
+
+
+def _take_options(given: dict[str, str], route: Route) -> StreamOptions:
+    """The parameters of a stream, which are then no longer in `given`, apart from the lease. Raises InvalidQuery."""
+    check_bounds(given, route.parameters)
+    credit, renew, seconds = int(given.pop("n")), given.pop("renew") == "true", int(given.pop("renew_seconds"))
+    lease = given["sleep_seconds"]
+    return StreamOptions(credit, None if lease == "null" else int(lease), seconds if renew else None)
 
 
 def _message_id(text: str) -> str:

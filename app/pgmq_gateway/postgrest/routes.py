@@ -18,6 +18,7 @@ class Type(StrEnum):
     INTEGER = "an integer"
     SECONDS = "a whole number from 0 to 9999"
     ID = "a message id"
+    BOOLEAN = "true or false"
     TEXT = "text"
     TIME = "a time with a time zone"
     # Repeated for each member.
@@ -64,6 +65,7 @@ class Route:
     members     the arguments in the body, a JSON object, by name; all of them are optional
     batches     members that make a body a batch of messages; the body of a route without any is not a message
     receipts    the argument that receives the receipt in the path as a list of one
+    streams     whether the response is a stream of its messages; the gateway checks the bounds of its parameters
     """
 
     method: str
@@ -74,6 +76,7 @@ class Route:
     batches: Sequence[str] = ()
     receipts: str = ""
     status: int = 200
+    streams: bool = False
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -98,6 +101,12 @@ SEND = {
     "group_id": Parameter(Type.TEXT, "customer-7"),
     "deduplication_id": Parameter(Type.TEXT, "order-17"),
 }
+STREAM = {
+    "n": Parameter(Type.INTEGER, "10", "10", bounds=(1, 1000)),
+    "sleep_seconds": Parameter(Type.INTEGER, "30", "null", bounds=(1, 604_800)),
+    "renew": Parameter(Type.BOOLEAN, "true", "false"),
+    "renew_seconds": Parameter(Type.INTEGER, "3600", "3600", bounds=(1, 604_800)),
+}
 SETTLE = {
     "acks": Member.STRINGS,
     "archives": Member.STRINGS,
@@ -108,6 +117,12 @@ SETTLE = {
 }
 REPLAY = {"max_messages": Member.INTEGER, "per_second": Member.NUMBER, "filter": Member.OBJECT}
 REDRIVE = {"to_queue": Member.STRING, **REPLAY}
+
+# Read by clients that accept server-sent events. Their messages have receipts, so pgmq_public has none.
+STREAMS = (
+    Route("GET", "/queues/messages", "read_any", {"queue": NAMES, **STREAM}, streams=True),
+    Route("GET", "/queues/{queue}/messages", "read", STREAM, streams=True),
+)
 
 # By schema. A route of pgmq_api replaces that of pgmq_public.
 ROUTES: Mapping[str, Sequence[Route]] = {

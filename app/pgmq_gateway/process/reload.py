@@ -16,6 +16,7 @@ from pgmq_gateway.process.preflight import preflight
 from pgmq_gateway.process.signals import handled
 from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.settings.model import Settings, SettingsError, variable
+from pgmq_gateway.waiting.events import Reason
 
 logger = logging.getLogger("pgmq_gateway")
 
@@ -72,7 +73,7 @@ class Reload:
 
     async def _leave(self, gateway: Gateway, begun: set[asyncio.Task[None]]) -> None:
         """Stop a gateway after its requests in flight, without waiting for messages."""
-        gateway.executor.end()
+        gateway.end_waits(Reason.RELOAD)
         if begun:
             await asyncio.wait(begun)
         await self._application.stop(gateway)

@@ -42,16 +42,19 @@ class WaitingExecutor:
         counters: Counters,
         catalog: Callable[[], Catalog],
         max_waiting: int,
+        note_settled: Callable[[Call, Answer], None],
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
-        wakeups  those of other processes
-        catalog  the present one
+        wakeups       those of other processes
+        catalog       the present one
+        note_settled  called with each call and its answer
         """
         self._executor = executor
         self._others = wakeups
         self._counters = counters
         self._catalog = catalog
+        self._note_settled = note_settled
         self.waiters = Waiters(counters, max_waiting, wall_clock, bool, lambda queue: wakeups.unwanted(queue.name))
         wakeups.on_wakeup = self._woken_elsewhere
 
@@ -61,6 +64,7 @@ class WaitingExecutor:
         Raises what the executor raises, TooManyWaiting and ClientGone.
         """
         answer = await (self._wait(caller, call) if call.wait else self._executor.execute(caller, call))
+        self._note_settled(call, answer)
         if self.waiters.queues or self._others.wanted_elsewhere:
             self._announce(call, answer)
         return answer

@@ -1,0 +1,258 @@
+"""Streams: messages as server-sent events, as many as the client has credit for."""
+
+import asyncio
+import json
+import logging
+import random
+from contextlib import suppress
+from time import time
+
+import msgspec
+
+from pgmq_gateway.auth.caller import Caller
+from pgmq_gateway.calls.batching import Executor
+from pgmq_gateway.calls.call import Answer
+from pgmq_gateway.errors import ConnectionLost, GatewayError, InternalError, PoolTimeout, TooManyWaiting, Unavailable
+from pgmq_gateway.http.exchange import ClientGone
+from pgmq_gateway.http.response import Write
+from pgmq_gateway.limits.throttle import TooMany
+from pgmq_gateway.settings.model import Settings
+from pgmq_gateway.waiting import events
+from pgmq_gateway.waiting.counters import Counters
+from pgmq_gateway.waiting.credit import Credit, Settlements
+from pgmq_gateway.waiting.events import Reason
+from pgmq_gateway.waiting.renewal import Renewal
+from pgmq_gateway.waiting.stream_calls import StreamCalls
+
+logger = logging.getLogger("pgmq_gateway")
+
+HEARTBEAT_SECONDS = 15.0
+# Between looks for messages that were settled elsewhere: with and without credit left.
+CHECK_SECONDS, CHECK_WITHOUT_CREDIT_SECONDS = 5.0, 1.0
+# A slow client leases no more than this at a time beside what the kernel holds for it.
+MAX_MESSAGES_PER_READ = 100
+PAUSE_SECONDS = 1.0
+# The greatest part by which a stream ends earlier, so that those of one moment do not all connect again in one.
+MAX_SHORTENING = 0.1
+
+
+# Errors after which the stream goes on.
+UNAVAILABLE = (Unavailable, ConnectionLost, PoolTimeout)
+
+
+class Streams:
+    """All streams of a gateway."""
+
+    def __init__(self, settings: Settings, executor: Executor, settlements: Settlements, counters: Counters) -> None:
+        self.executor = executor
+        self.settlements = settlements
+        self._verbose = settings.client_error_verbosity == "verbose"
+        self.ended: Reason | None = None
+        self._max_stream = settings.max_stream
+        self._max_waiting = settings.max_waiting
+        self._counters = counters
+        self._open: set[Stream] = set()
+
+    async def stream(self, caller: Caller, calls: StreamCalls, credit: int, renewal: Renewal | None) -> "Stream":
+        """A stream that has read for the first time. Raises what that read raises, and TooManyWaiting."""
+        if max(self._counters.streams, self._counters.waiting) >= self._max_waiting:
+            raise TooManyWaiting(self._max_waiting)
+        lifetime = self._max_stream * (1 - random.random() * MAX_SHORTENING)  # noqa: S311 no secret
+        stream = Stream(self, caller, calls, credit, renewal, lifetime)
+        await stream.begin()
+        self._open.add(stream)
+        self._counters.streams += 1
+        return stream
+
+    def body(self, error: Exception) -> bytes:
+        """The body of an error that ends a stream."""
+        if not isinstance(error, GatewayError):
+            logger.error("a stream failed", exc_info=error)
+            error = InternalError()
+        return error.body(verbose=self._verbose)
+
+    def close(self, stream: "Stream") -> None:
+        """Forget a stream that has ended."""
+        self._open.remove(stream)
+        self._counters.streams -= 1
+
+    def end(self, reason: Reason) -> None:
+        """End all streams, and each new one after its first read."""
+        self.ended = reason
+        for stream in self._open:
+            stream.wake.set()
+
+
+class Stream:
+    """One stream: a loop that reads while there is credit, and writes heartbeats.
+
+    wake  set when the loop has something to do
+    """
+
+    def __init__(
+        self,
+        streams: Streams,
+        caller: Caller,
+        calls: StreamCalls,
+        credit: int,
+        renewal: Renewal | None,
+        lifetime: float,
+    ) -> None:
+        self.wake = asyncio.Event()
+        self._now = asyncio.get_running_loop().time
+        self._streams = streams
+        self._caller = caller
+        self._calls = calls
+        self._credit = Credit(credit, streams.settlements, self.wake.set)
+        self._renewal = renewal
+        now = self._now()
+        self._max_end = now + lifetime
+        self._token_end = now + _seconds_left(caller)
+        self._read: asyncio.Task[Answer] | None = None
+        self._paused_until = self._checked_at = self._written_at = now
+        self._first: Answer | None = None
+
+    async def begin(self) -> None:
+        """Read for the first time, before the response begins: what is refused becomes an ordinary response."""
+        self._first = await self._execute_read(0)
+
+    async def run(self, write: Write) -> None:
+        """Write the events until the end of the stream. Raises ClientGone."""
+        try:
+            await self._write(write, events.RETRY)
+            await self._deliver(write, self._first)
+            while (reason := self._reason) is None:
+                await self._step(write)
+            if self._read is not None:
+                await asyncio.wait([self._read])
+                await self._take_answer(write)
+            await write(events.end(reason))
+        except ClientGone:
+            raise
+        except Exception as error:
+            await write(events.error(self._streams.body(error)))
+
+    async def close(self) -> None:
+        """Leave nothing behind. A read in progress finds out itself that its client has gone."""
+        self._credit.close()
+        self._streams.close(self)
+        if self._read is not None:
+            with suppress(GatewayError, ClientGone):
+                await self._read
+
+    @property
+    def _reason(self) -> Reason | None:
+        if self._streams.ended is not None:
+            return self._streams.ended
+        now = self._now()
+        if now >= self._token_end:
+            return Reason.TOKEN_EXPIRED
+        return Reason.MAX_DURATION if now >= self._max_end else None
+
+    async def _step(self, write: Write) -> None:
+        """Do what is due, and sleep until more is."""
+        self.wake.clear()
+        if self._calls.abandoned():
+            raise ClientGone
+        if self._read is not None and self._read.done():
+            await self._take_answer(write)
+            return
+        await self._keep_leases()
+        await self._check_credit()
+        if self._now() >= self._written_at + HEARTBEAT_SECONDS:
+            await self._write(write, events.ALIVE)
+        if self._read is None and self._credit.left > 0 and self._now() >= self._paused_until:
+            self._start_read()
+        await self._sleep()
+
+    def _start_read(self) -> None:
+        self._read = asyncio.ensure_future(self._execute_read(self._end - self._now()))
+        self._read.add_done_callback(lambda _: self.wake.set())
+
+    async def _execute_read(self, wait: float) -> Answer:
+        call = self._calls.read(min(self._credit.left, MAX_MESSAGES_PER_READ), max(wait, 0))
+        return await self._streams.executor.execute(self._caller, call)
+
+    async def _take_answer(self, write: Write) -> None:
+        """Deliver the messages of the read that has ended. Raises its error unless a later read may succeed."""
+        read, self._read = self._read, None
+        try:
+            answer = None if read is None else read.result()
+        except (TooMany, TooManyWaiting) as error:
+            self._paused_until = self._now() + float(dict(error.headers)["Retry-After"])
+        except UNAVAILABLE:
+            self._paused_until = self._now() + PAUSE_SECONDS
+            await self._write(write, events.UNAVAILABLE)
+        else:
+            await self._deliver(write, answer)
+
+    async def _deliver(self, write: Write, answer: Answer | None) -> None:
+        rows = events.read_rows(answer.body or "[]") if answer is not None else []
+        if not rows:
+            # Reads wait for messages until the stream ends. Whatever ends one early must not make this loop spin.
+            self._paused_until = self._now() + PAUSE_SECONDS
+            return
+        if not self._credit.held:
+            self._checked_at = self._now()
+        for row, _ in rows:
+            if self._credit.use(row.queue_name, row.receipt):
+                # Its lease was too short to be settled in. With one of no time this loop would never rest.
+                self._paused_until = self._now() + PAUSE_SECONDS
+        if self._renewal is not None:
+            self._renewal.delivered([row for row, _ in rows], self._now())
+        await self._write(write, events.messages(rows))
+
+    async def _keep_leases(self) -> None:
+        """Extend the leases of a stream that renews them."""
+        if self._renewal is None or self._now() < self._renewal.due:
+            return
+        receipts = self._renewal.take(self._credit.held.values(), self._now())
+        for queue, all_of_queue in self._credit.receipts().items():
+            if wanted := [receipt for receipt in all_of_queue if receipt in receipts]:
+                with suppress(*UNAVAILABLE):
+                    await self._streams.executor.execute(self._caller, self._calls.extend(queue, wanted))
+
+    async def _check_credit(self) -> None:
+        """Return the credit for messages that were settled in another process, or whose leases have ended."""
+        if self._read is not None or not self._credit.held or self._now() < self._check_at:
+            return
+        for queue, receipts in self._credit.receipts().items():
+            with suppress(*UNAVAILABLE):
+                answer = await self._streams.executor.execute(self._caller, self._calls.unsettled(queue, receipts))
+                self._credit.keep(queue, receipts, msgspec.json.decode(answer.body or "[]", type=list[str]))
+        self._checked_at = self._now()
+
+    @property
+    def _check_at(self) -> float:
+        return self._checked_at + (CHECK_SECONDS if self._credit.left > 0 else CHECK_WITHOUT_CREDIT_SECONDS)
+
+    async def _write(self, write: Write, part: bytes) -> None:
+        await write(part)
+        self._written_at = self._now()
+
+    async def _sleep(self) -> None:
+        timer = asyncio.get_running_loop().call_at(self._next_at, self.wake.set)
+        try:
+            await self.wake.wait()
+        finally:
+            timer.cancel()
+
+    @property
+    def _next_at(self) -> float:
+        """When something is due, unless the read ends before."""
+        times = [self._end, self._written_at + HEARTBEAT_SECONDS]
+        if self._renewal is not None:
+            times.append(self._renewal.due)
+        if self._read is None:
+            times.append(self._check_at if self._credit.left <= 0 else self._paused_until)
+        return min(times)
+
+    @property
+    def _end(self) -> float:
+        return min(self._token_end, self._max_end)
+
+
+def _seconds_left(caller: Caller) -> float:
+    """Seconds until the caller's token expires."""
+    expires = json.loads(caller.claims).get("exp")
+    return expires - time() if isinstance(expires, int | float) else float("inf")

@@ -1,0 +1,67 @@
+"""The calls of a stream, in its caller's role: reads, and what keeps its credit and its leases."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from pgmq_gateway.calls.call import Call
+from pgmq_gateway.calls.catalog import Catalog, Function, Result
+from pgmq_gateway.calls.statement import PLAIN, Statement, statement
+from pgmq_gateway.postgrest.media import ARRAY
+from pgmq_gateway.postgrest.messages import as_json
+from pgmq_gateway.schemas import LEASES
+
+# Those of $2 after the queue that still identify a leased delivery.
+UNSETTLED = """
+select
+    null::pg_catalog.int8 as total,
+    pg_catalog.count(*) as row_count,
+    coalesce(pg_catalog.json_agg(u.receipt)::pg_catalog.text, '[]') as body
+from pgmq_settings.unsettled(($2)[1], ($2)[2:]) as u
+"""
+
+
+class StreamCalls:
+    """Makes the calls.
+
+    given  the arguments of its reads, as JSON, without n
+    """
+
+    def __init__(self, read: Call, given: Mapping[str, str], catalog: Catalog) -> None:
+        self._read = read
+        self._given = given
+        self._catalog = catalog
+
+    @property
+    def abandoned(self) -> Callable[[], bool]:
+        """Whether the client has disconnected."""
+        return self._read.abandoned
+
+    def read(self, n: int, wait: float) -> Call:
+        """Read n messages. `wait`: seconds to wait for the first one."""
+        return msgspec.structs.replace(self._read, body=as_json({**self._given, "n": str(n)}).body, wait=wait)
+
+    def unsettled(self, queue: str, receipts: Sequence[str]) -> Call:
+        """Those of the receipts that have not been settled, and whose leases have not ended, as a JSON array."""
+        placeholder = Function(LEASES, "unsettled", (), Result.SCALAR, returns_set=True, volatile=False)
+        return msgspec.structs.replace(
+            self._read,
+            function=placeholder,
+            statement=Statement(UNSETTLED, (queue, *receipts)),
+            read_only=True,
+            body=None,
+        )
+
+    def extend(self, queue: str, receipts: Sequence[str]) -> Call:
+        """Extend leases."""
+        lease = self._given.get("sleep_seconds", "null")
+        entries = [{"receipt": receipt, "sleep_seconds": msgspec.Raw(lease.encode())} for receipt in receipts]
+        extensions = msgspec.json.encode(entries if lease != "null" else receipts).decode()
+        arguments = as_json({"queue_name": msgspec.json.encode(queue).decode(), "extensions": extensions})
+        function = self._catalog.resolve(LEASES, "settle", arguments.names, ())
+        return msgspec.structs.replace(
+            self._read,
+            function=function,
+            statement=statement(function, arguments, PLAIN, ARRAY, counted=False),
+            body=arguments.body,
+        )
