@@ -3032,6 +3032,21 @@ begin
 end;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.create_policy_probe(queue_table regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    execute replace(
+        replace(
+            pg_get_functiondef('pgmq_gateway.probe_policy'::regproc), 'FUNCTION pgmq_gateway.probe_policy(',
+            format('FUNCTION pg_temp.probe_policy_%s(', queue_table::oid)),
+        'execute test into sees using asked;',
+        format(
+            'sees := exists (select from %s as q where q.msg_id operator(pg_catalog.=) any (asked));', queue_table));
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.create_service_policies(queue_name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3421,6 +3436,40 @@ CREATE FUNCTION pgmq_gateway.former_group_code() RETURNS TABLE(queue_name text, 
           where t.tgfoid = p.oid
             and (c.relnamespace <> 'pgmq'::regnamespace or c.relname in (select l.queue_table from limited as l)));
 $$;
+
+CREATE FUNCTION pgmq_gateway.found_messages(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, OUT recent bigint[], OUT fresh bigint[], OUT until timestamp with time zone, OUT complete boolean) RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    SET lock_timeout TO '50ms'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $_$
+declare
+    present constant timestamptz := clock_timestamp();
+    beginning constant timestamptz := coalesce(since, present) - make_interval(secs => overlap);
+    max_rows constant bigint := cardinality(known) + max_ids;
+begin
+    if not exists (
+        select from pgmq_gateway.message_tables as c
+        where c.oid = queue_table and starts_with(c.relname, 'q_') and c.indexed
+    ) then
+        raise exception 'table % is not that of a queue with an index on vt', queue_table using errcode = 'GW133';
+    end if;
+    if row_security_active(queue_table) then
+        perform pgmq_gateway.check_owners(array[queue_table::oid]);
+    end if;
+    execute format(
+        'select'
+        '    coalesce(array_agg(q.msg_id order by q.vt) filter (where q.msg_id = any ($3)), ''{}''),'
+        '    coalesce(array_agg(q.msg_id order by q.vt) filter (where q.msg_id <> all ($3)), ''{}''),'
+        '    count(*) < $4, max(q.vt)'
+        ' from (select q.msg_id, q.vt from %s as q where q.vt > $1 and q.vt <= $2 order by q.vt limit $4) as q',
+        queue_table)
+    into recent, fresh, complete, until using beginning, present, known, max_rows;
+    until := case when complete then present else until end;
+end;
+$_$;
 
 CREATE FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -5791,6 +5840,22 @@ CREATE FUNCTION pgmq_gateway.policies_apply(on_table regclass, role oid) RETURNS
     where c.oid = on_table and r.oid = role;
 $$;
 
+CREATE FUNCTION pgmq_gateway.policy_judgement(queue_name text, OUT queue_table oid, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT reads_requests boolean) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    select c.oid into queue_table
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = 'pgmq' and c.relname = lower('q_' || policy_judgement.queue_name) and c.relkind in ('r', 'p');
+    select t.obstacles, t.relations, t.functions, t.reads_requests
+    into obstacles, relations, functions, reads_requests
+    from pgmq_gateway.table_obstacles(array_remove(array[queue_table], null), writing => false) as t;
+    fingerprint := pgmq_gateway.fingerprint(relations, functions);
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.postpone_task(task text, queue_table text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5802,6 +5867,144 @@ begin
     set next_page = p.next_page + 20, resumes_at = excluded.resumes_at;
 end;
 $$;
+
+CREATE FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) RETURNS record
+    LANGUAGE plpgsql
+    AS $_$
+declare
+    test constant pg_catalog.text := (
+        select pg_catalog.format(
+            'select exists (select from pgmq.%I as q where q.msg_id operator(pg_catalog.=) any ($1))', c.relname)
+        from pg_catalog.pg_class as c
+        where c.oid = queue_table);
+    messages pg_catalog.record;
+    for_newcomers pg_catalog.int8[];
+    asked pg_catalog.int8[];
+    sees pg_catalog.bool;
+begin
+    if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
+        raise sqlstate 'GW130' using message = 'the policies have changed';
+    end if;
+    messages := pgmq_gateway.found_messages(queue_table, since, overlap, known, max_ids);
+    until := messages.until;
+    complete := messages.complete;
+    ids := messages.recent || messages.fresh;
+    -- The last ones: what became visible before a newcomer's first attempt was seen by that.
+    for_newcomers := messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :] || messages.fresh;
+    seeing := '{}';
+    if settings is not null then
+        for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
+            perform pg_catalog.set_config(settings[place], settings[place + 1], true);
+        end loop;
+    end if;
+    perform
+        -- Other probes wait for this one.
+        pg_catalog.set_config('lock_timeout', '50ms', true),
+        -- A plan that was made while the table was empty must not read all of it later.
+        pg_catalog.set_config('enable_seqscan', 'off', true),
+        pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
+        pg_catalog.set_config('search_path', schemas, true),
+        pg_catalog.set_config('response.headers', '', true),
+        pg_catalog.set_config('response.status', '', true);
+    role := pg_catalog.set_config('role', role, true);
+    for n in 1 .. pg_catalog.cardinality(claims) loop
+        asked := case when n <= established then messages.fresh else for_newcomers end;
+        continue when pg_catalog.cardinality(asked) = 0;
+        -- A policy that raises does so for its caller only, who is woken and gets the error.
+        begin
+            role := pg_catalog.set_config('request.jwt.claims', claims[n], true);
+            if requests is not null then
+                perform
+                    pg_catalog.set_config('request.method', requests[4 * n - 3], true),
+                    pg_catalog.set_config('request.path', requests[4 * n - 2], true),
+                    pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
+                    pg_catalog.set_config('request.cookies', requests[4 * n], true);
+            end if;
+            sees := true;
+            if prepare is not null then
+                execute prepare;
+            end if;
+            -- `create_policy_probe` replaces this line.
+            execute test into sees using asked;
+            if prepare is not null then
+                -- The next caller must not find what this one has set.
+                raise sqlstate 'GW134';
+            end if;
+        exception when others or assert_failure then null;
+        end;
+        if sees then
+            seeing := seeing || n;
+        end if;
+    end loop;
+    role := pg_catalog.set_config('role', 'none', true);
+    -- The locks on the tables that were read are kept, so from now on their policies do not change.
+    if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
+        raise sqlstate 'GW130' using message = 'the policies have changed';
+    end if;
+end;
+$_$;
+
+CREATE FUNCTION pgmq_gateway.probe_queues(queues text[]) RETURNS TABLE(has_table boolean, probed boolean, visible integer, newest double precision, seconds_to_next double precision, grouped boolean, paused boolean, has_policies boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    SET lock_timeout TO '50ms'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $_$
+#variable_conflict use_column
+declare
+    max_visible constant integer := 33;
+    queue record;
+    present timestamptz;
+    next_at timestamptz;
+begin
+    for queue in
+        select
+            c.oid, c.relrowsecurity, c.indexed, s.group_limit is not null as grouped,
+            coalesce(s.paused, false) as paused
+        from unnest(queues) with ordinality as n (name, place)
+        left join pgmq_gateway.message_tables as c on c.relname = ('q_' || n.name)::name
+            -- A longer name would be cut, to that of another table.
+            and octet_length(n.name) <= 61
+        left join pgmq_settings.settings as s on s.queue_table = c.relname::text
+        order by n.place
+    loop
+        has_table := queue.oid is not null;
+        has_policies := coalesce(queue.relrowsecurity, false);
+        grouped := queue.grouped;
+        paused := queue.paused;
+        probed := false;
+        visible := null;
+        newest := null;
+        seconds_to_next := null;
+        if queue.indexed then
+            begin
+                -- Policies would run code of their owner. Nearly everywhere pgmq_definer has BYPASSRLS.
+                if row_security_active(queue.oid) then
+                    perform pgmq_gateway.check_owners(array[queue.oid]);
+                end if;
+                present := clock_timestamp();
+                execute format(
+                    'select count(*), extract(epoch from max(q.vt))'
+                    ' from (select q.vt from %s as q where q.vt <= $1 order by q.vt desc limit %s) as q',
+                    queue.oid::regclass, max_visible)
+                into visible, newest using present;
+                execute format(
+                    'select q.vt from %s as q where q.vt > $1 and q.vt < ''infinity'' order by q.vt limit 1',
+                    queue.oid::regclass)
+                into next_at using present;
+                seconds_to_next := ceil(1000 * extract(epoch from next_at - present)) / 1000;
+                probed := true;
+            exception
+                -- The queue is locked, was dropped meanwhile, or cannot be read. The others are probed.
+                when others then null;
+            end;
+        end if;
+        return next;
+    end loop;
+end;
+$_$;
 
 CREATE FUNCTION pgmq_gateway.public_functions() RETURNS TABLE(signature text, function regprocedure)
     LANGUAGE sql STABLE
@@ -6424,12 +6627,13 @@ CREATE FUNCTION pgmq_gateway.table_functions(tables oid[]) RETURNS TABLE(on_tabl
     where part.relation = any (tables);
 $$;
 
-CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) RETURNS record
+CREATE FUNCTION pgmq_gateway.table_obstacles(tables oid[], writing boolean DEFAULT true, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) RETURNS record
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 #variable_conflict use_column
 declare
+    changed constant oid[] := case when writing then tables else '{}' end;
     -- With their sequences: a policy can read them too.
     written constant oid[] := tables || array(
         select d.objid
@@ -6442,7 +6646,7 @@ begin
         union
         select coalesce(u.title, r.title), r.ref_class, r.ref_object
         from used as u
-        cross join lateral pgmq_gateway.referred(u.class, u.object, u.object = any (tables)) as r
+        cross join lateral pgmq_gateway.referred(u.class, u.object, u.object = any (changed)) as r
         where u.class in ('pg_class'::regclass, 'pg_proc'::regclass) and u.object >= 16384
           and not (r.ref_class = 'pg_class'::regclass and r.ref_object = any (tables))
     ), relations as (
@@ -6454,10 +6658,12 @@ begin
         cross join lateral pgmq_gateway.function_faults(f.oid) as c
     ), sentences (sentence) as (
         select format('Table %s %s.', r.oid::regclass, f.fault)
-        from relations as r, pgmq_gateway.table_faults(r.oid, r.oid = any (tables)) as f (fault)
+        from relations as r, pgmq_gateway.table_faults(r.oid, r.oid = any (changed)) as f (fault)
+        -- Policies of a partitioned table apply to all that is read by its name.
+        where writing or r.oid <> all (tables)
         union all
         select format('%s %s.', e.title, f.fault)
-        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e,
+        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (changed)) as e,
             unnest(pgmq_gateway.tree_faults(e.tree)) as f (fault)
         union all
         select format('%s calls %s, which %s.', r.title, r.oid::regprocedure, f.fault)
@@ -6474,7 +6680,7 @@ begin
         end
     ), code (text, per_row) as (
         select e.tree, e.class = 'pg_attrdef'::regclass
-        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e
+        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (changed)) as e
         union all
         select concat_ws(' ', coalesce(p.prosqlbody::text, p.prosrc), p.proargdefaults), false
         from routines as r
@@ -9770,6 +9976,17 @@ CREATE TABLE pgmq_gateway.maintenance (
     seconds double precision NOT NULL
 );
 
+CREATE VIEW pgmq_gateway.message_tables AS
+ SELECT oid,
+    relname,
+    relrowsecurity,
+    (EXISTS ( SELECT
+           FROM (pg_index i
+             JOIN pg_attribute a ON (((a.attrelid = i.indrelid) AND (a.attnum = i.indkey[0]))))
+          WHERE ((i.indrelid = c.oid) AND (a.attname = 'vt'::name) AND i.indisvalid AND (i.indpred IS NULL)))) AS indexed
+   FROM pg_class c
+  WHERE ((relnamespace = ('pgmq'::regnamespace)::oid) AND (relkind = ANY (ARRAY['r'::"char", 'p'::"char"])));
+
 CREATE TABLE pgmq_gateway.migrations (
     number integer NOT NULL,
     name text NOT NULL,
@@ -10357,6 +10574,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.count_sent(queue_table regclass) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_partitioned(queue_name text, partition_interval text, retention_interval text, rls boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.create_policy_probe(queue_table regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.create_policy_probe(queue_table regclass) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.create_service_policies(queue_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_tables(queue_name text, queue_type text) FROM PUBLIC;
@@ -10393,6 +10613,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) TO pgmq_definer;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.former_group_code() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.found_messages(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, OUT recent bigint[], OUT fresh bigint[], OUT until timestamp with time zone, OUT complete boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.found_messages(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, OUT recent bigint[], OUT fresh bigint[], OUT until timestamp with time zone, OUT complete boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) TO authenticator;
@@ -10591,7 +10814,16 @@ GRANT ALL ON FUNCTION pgmq_gateway.plain_call(role text, prepare text, statement
 
 REVOKE ALL ON FUNCTION pgmq_gateway.policies_apply(on_table regclass, role oid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.policy_judgement(queue_name text, OUT queue_table oid, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT reads_requests boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.policy_judgement(queue_name text, OUT queue_table oid, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fingerprint text, OUT reads_requests boolean) TO authenticator;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.postpone_task(task text, queue_table text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.probe_queues(queues text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.probe_queues(queues text[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.public_functions() FROM PUBLIC;
 
@@ -10659,8 +10891,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.table_faults(relation oid, written boolean) T
 REVOKE ALL ON FUNCTION pgmq_gateway.table_functions(tables oid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.table_functions(tables oid[]) TO pgmq_definer;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], writing boolean, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.table_obstacles(tables oid[], writing boolean, OUT obstacles text[], OUT relations oid[], OUT functions text[], OUT fusible boolean, OUT reads_requests boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.table_operations(queue_name text, role name) FROM PUBLIC;
 
@@ -11303,6 +11535,8 @@ REVOKE ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at t
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO service_role;
+
+GRANT SELECT ON TABLE pgmq_gateway.message_tables TO pgmq_definer;
 
 GRANT SELECT ON TABLE pgmq_gateway.migrations TO authenticator;
 

@@ -209,10 +209,12 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ),
         ("pgmq_gateway.claim_key(bytea,bigint,bytea,text)",),
         ("pgmq_gateway.clean_session()",),
+        ("pgmq_gateway.create_policy_probe(regclass)",),
         ("pgmq_gateway.database_metrics()",),
         ("pgmq_gateway.distinguishes_calls(text,oid[],boolean)",),
         ("pgmq_gateway.expressions(oid,boolean)",),
         ("pgmq_gateway.fingerprint(oid[],text[])",),
+        ("pgmq_gateway.found_messages(regclass,timestamp with time zone,double precision,bigint[],integer)",),
         ("pgmq_gateway.function_faults(oid)",),
         ("pgmq_gateway.function_md5(oid)",),
         ("pgmq_gateway.function_obstacles(text)",),
@@ -242,6 +244,12 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.may_execute(text,json)",),
         ("pgmq_gateway.outline(text)",),
         ("pgmq_gateway.plain_call(text,text,text,json)",),
+        ("pgmq_gateway.policy_judgement(text)",),
+        (
+            "pgmq_gateway.probe_policy(regclass,timestamp with time zone,double precision,bigint[],integer,text,text,"
+            "text[],text[],text[],integer,text,oid[],text[],text)",
+        ),
+        ("pgmq_gateway.probe_queues(text[])",),
         ("pgmq_gateway.queue_metrics(integer)",),
         ("pgmq_gateway.reads_other_settings(text,text[])",),
         ("pgmq_gateway.receiving_statement(text)",),
@@ -251,7 +259,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.source_faults(text,boolean)",),
         ("pgmq_gateway.store_answers(bytea[],bytea[],double precision,text,bigint[],bigint[],text[],text[],text[])",),
         ("pgmq_gateway.table_faults(oid,boolean)",),
-        ("pgmq_gateway.table_obstacles(oid[])",),
+        ("pgmq_gateway.table_obstacles(oid[],boolean)",),
         ("pgmq_gateway.take_sample(double precision,double precision)",),
         ("pgmq_gateway.tree_faults(text)",),
         ("pgmq_gateway.writes_archive(text)",),
@@ -265,7 +273,12 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
     assert db("""
         select table_name::text, privilege_type::text from information_schema.role_table_grants
         where table_schema in ('pgmq_gateway', 'pgmq_admin') and grantee <> 'postgres' order by 1
-    """) == [("migrations", "SELECT"), ("sharing_settings", "SELECT"), ("shipped", "SELECT")]
+    """) == [
+        ("message_tables", "SELECT"),
+        ("migrations", "SELECT"),
+        ("sharing_settings", "SELECT"),
+        ("shipped", "SELECT"),
+    ]
 
 
 def test_nothing_internal_is_open_to_the_api_roles_or_to_everybody(db: Sql) -> None:
@@ -330,7 +343,7 @@ def test_only_management_has_its_owners_rights_and_every_function_has_a_search_p
         if definer:
             assert paths == ["search_path=pg_catalog, pg_temp"], name
         elif re.match(
-            r"pgmq_gateway\.((keyed_)?calls?|calls_in_turn|plain_call|become|(last|first)_sample|sample_validity)\(",
+            r"pgmq_gateway\.((keyed_)?calls?|calls_in_turn|plain_call|probe_policy|become|(last|first)_sample|sample_validity)\(",
             name,
         ):
             assert paths == [], name

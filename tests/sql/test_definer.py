@@ -60,6 +60,7 @@ def test_pgmq_definer_can_only_use_messages(db: Sql) -> None:
         from pg_class as c, aclexplode(c.relacl) as a
         where a.grantee = 'pgmq_definer'::regrole group by 1 order by 1
     """) == [
+        ("pgmq_gateway.message_tables", "SELECT"),
         ("pgmq_settings.burials", "INSERT,SELECT,UPDATE"),
         ("pgmq_settings.deduplication_ids", "DELETE,INSERT,SELECT,UPDATE"),
         ("pgmq_settings.settings", "SELECT"),

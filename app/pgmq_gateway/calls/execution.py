@@ -126,10 +126,26 @@ class Shared(NamedTuple):
     stale: bool = False
 
 
+class Context(NamedTuple):
+    """What a call runs in: the first arguments of pgmq_gateway.call."""
+
+    role: str
+    claims: str
+    request: Sequence[str]
+    schemas: str
+    settings: Sequence[str] | None
+
+    @property
+    def crowd(self) -> Hashable:
+        """Equal where the contexts of several calls differ in claims and requests only."""
+        return self.role, self.schemas, self.settings and tuple(self.settings)
+
+
 class Database:
     """Executes calls on connections of the login role.
 
     connector  opens the connections of the pool
+    prepare    the statement that runs before each call (db-pre-request); None: there is none
     replays    answers that were stored for an Idempotency-Key
     """
 
@@ -150,7 +166,7 @@ class Database:
         }
         self._filter_timeout = settings.filter_timeout
         self._rollback = settings.db_tx_end.startswith("rollback")
-        self._prepare = _pre_request(settings.db_pre_request)
+        self.prepare = _pre_request(settings.db_pre_request)
         self._keep_keys = settings.idempotency_keep
         self.replays = 0
         self._app_settings = (*(text for pair in settings.app_settings for text in pair), *_caps(settings))
@@ -191,7 +207,7 @@ class Database:
         effects are known, and has no settings of its own."""
         return (
             call.statement.sql in PLAIN_CALLS
-            and self._prepare is None
+            and self.prepare is None
             and not call.read_only
             and call.function.settings is DEFAULTS
             and call.preferences.timezone is None
@@ -242,6 +258,10 @@ class Database:
             raise ConnectionLost from None
         finally:
             self.pool.release(connection, left_by=None if self.connector.pooled else left_by)
+
+    def context(self, caller: Caller, call: Call) -> Context:
+        schemas = self._search_paths[call.function.schema]
+        return Context(caller.role, caller.claims, call.request.texts, schemas, self._settings(call))
 
     @property
     def takes_turns(self) -> bool:
@@ -475,9 +495,7 @@ class Database:
     ) -> Answer:
         if call.key is not None and not self._rolls_back(call):
             return await self._run_keyed(connection, caller, call, call.key, judgement)
-        row = await connection.fetchrow(
-            CALL, *self._context(caller, call), call.read_only, *self._work(call, judgement)
-        )
+        row = await connection.fetchrow(CALL, *self.context(caller, call), call.read_only, *self._work(call, judgement))
         assert row is not None
         return Answer(*row.values())
 
@@ -499,7 +517,7 @@ class Database:
             f"{math.ceil(1000 * wait)}ms",
             self._keep_keys,
             key.unstored,
-            *self._context(caller, call),
+            *self.context(caller, call),
             *self._work(call, judgement),
         )
         assert row is not None
@@ -507,15 +525,10 @@ class Database:
         self.replays += answer.replayed
         return answer
 
-    def _context(self, caller: Caller, call: Call) -> tuple[object, ...]:
-        """The first arguments of pgmq_gateway.call."""
-        schemas = self._search_paths[call.function.schema]
-        return caller.role, caller.claims, call.request.texts, schemas, self._settings(call)
-
     def _work(self, call: Call, judgement: Judgement | None) -> tuple[object, ...]:
         """The last arguments of pgmq_gateway.call."""
         return (
-            self._prepare,
+            self.prepare,
             call.statement.sql,
             call.body,
             call.statement.texts,

@@ -130,6 +130,7 @@ grant execute on function pgmq_gateway.table_faults to authenticator;
 
 -- The obstacles of tables that calls write, and of what these tables use in turn.
 --
+-- writing         false: the calls only read the tables
 -- obstacles       sentences
 -- relations       the tables, and those that their policies read
 -- functions       the names of functions and operators that they use
@@ -137,6 +138,7 @@ grant execute on function pgmq_gateway.table_faults to authenticator;
 -- reads_requests  whether that requires equal headers, cookies, paths and methods
 create or replace function pgmq_gateway.table_obstacles(
     tables oid[],
+    writing boolean default true,
     out obstacles text[],
     out relations oid[],
     out functions text[],
@@ -149,6 +151,7 @@ set search_path = pg_catalog, pg_temp
 as $obstacles$
 #variable_conflict use_column
 declare
+    changed constant oid[] := case when writing then tables else '{}' end;
     -- With their sequences: a policy can read them too.
     written constant oid[] := tables || array(
         select d.objid
@@ -161,7 +164,7 @@ begin
         union
         select coalesce(u.title, r.title), r.ref_class, r.ref_object
         from used as u
-        cross join lateral pgmq_gateway.referred(u.class, u.object, u.object = any (tables)) as r
+        cross join lateral pgmq_gateway.referred(u.class, u.object, u.object = any (changed)) as r
         where u.class in ('pg_class'::regclass, 'pg_proc'::regclass) and u.object >= 16384
           and not (r.ref_class = 'pg_class'::regclass and r.ref_object = any (tables))
     ), relations as (
@@ -173,10 +176,12 @@ begin
         cross join lateral pgmq_gateway.function_faults(f.oid) as c
     ), sentences (sentence) as (
         select format('Table %s %s.', r.oid::regclass, f.fault)
-        from relations as r, pgmq_gateway.table_faults(r.oid, r.oid = any (tables)) as f (fault)
+        from relations as r, pgmq_gateway.table_faults(r.oid, r.oid = any (changed)) as f (fault)
+        -- Policies of a partitioned table apply to all that is read by its name.
+        where writing or r.oid <> all (tables)
         union all
         select format('%s %s.', e.title, f.fault)
-        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e,
+        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (changed)) as e,
             unnest(pgmq_gateway.tree_faults(e.tree)) as f (fault)
         union all
         select format('%s calls %s, which %s.', r.title, r.oid::regprocedure, f.fault)
@@ -193,7 +198,7 @@ begin
         end
     ), code (text, per_row) as (
         select e.tree, e.class = 'pg_attrdef'::regclass
-        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (tables)) as e
+        from relations as r, pgmq_gateway.expressions(r.oid, r.oid = any (changed)) as e
         union all
         select concat_ws(' ', coalesce(p.prosqlbody::text, p.prosrc), p.proargdefaults), false
         from routines as r
