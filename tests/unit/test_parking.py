@@ -10,10 +10,13 @@ from pgmq_gateway.activity import RECENT_SECONDS
 from pgmq_gateway.http.asgi import Receive, Scope, Send
 from pgmq_gateway.http.asgi_exchange import AsgiExchange
 from pgmq_gateway.http.exchange import Exchange
+from pgmq_gateway.http.memory import Memory
 from pgmq_gateway.http.parking import MAX_IN_PROCESS, STALL_SECONDS, Parking
 from pgmq_gateway.http.protocol import Protocol
+from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import Response
 from pgmq_gateway.http.server import Server, server_for
+from pgmq_gateway.http.timing import Stopwatch
 from tests.clock import Clock
 from tests.waiting import until_async
 
@@ -30,15 +33,17 @@ class Application:
         self.gate = asyncio.Event()
         self.gate.set()
         self.now = self.most = 0
+        self.requests: list[Request] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = AsgiExchange(scope, receive, send)
         await self.handle(exchange)
-        assert exchange.flow_requests
-        exchange.flow_requests.end_one()
+        if exchange.flow_requests:
+            exchange.flow_requests.end_one()
 
     async def handle(self, exchange: Exchange) -> None:
         exchange.flow_requests = self.parking.enter(exchange.head.path, exchange.flow_requests)
+        self.requests.append(Request(exchange, 0, Memory(0), Stopwatch()))
         self.now += 1
         self.most = max(self.most, self.now)
         await self.gate.wait()
@@ -194,6 +199,18 @@ async def test_a_flow_that_stalls_starts_a_limited_number_of_further_requests(ho
     for connection in house.connections:
         connection.sweep(asyncio.get_running_loop().time())
     assert (house.application.now, house.parked) == (2 * MAX_IN_PROCESS + len(quiet), MAX_IN_PROCESS)
+
+
+async def test_waiting_requests_are_not_in_process(house: House) -> None:
+    noisy = await crowded(house)
+    for request in house.application.requests[-MAX_IN_PROCESS:]:
+        request.leave_flow()
+    await until_async(lambda: (house.application.now, house.parked) == (NOISY, 0))
+    house.application.gate.set()
+    for client in noisy:
+        await client.answer()
+    # None of them was counted as ended twice.
+    await crowded(house)
 
 
 async def test_a_parked_connection_that_is_closed_does_not_keep_others_waiting(house: House) -> None:
