@@ -32,12 +32,17 @@ from pgmq_gateway.observe.observed import Observer
 from pgmq_gateway.observe.requestlog import RequestLog
 from pgmq_gateway.observe.tracing import tracing
 from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
+from pgmq_gateway.waiting.clock import Clock
 from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.credit import Settlements
 from pgmq_gateway.waiting.events import Reason
 from pgmq_gateway.waiting.executor import WaitingExecutor
 from pgmq_gateway.waiting.notifier import Notifier
+from pgmq_gateway.waiting.policy_probe import PolicyProbe
+from pgmq_gateway.waiting.probes import ProbeConnection
+from pgmq_gateway.waiting.queue_probe import QueueProbe
 from pgmq_gateway.waiting.stream import Streams
+from pgmq_gateway.waiting.waiter_queue import Sources
 from pgmq_gateway.waiting.wakeups import Wakeups
 
 if TYPE_CHECKING:
@@ -92,9 +97,14 @@ class Gateway:
         self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
         metered = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
         self.settlements: Settlements = earlier.settlements if earlier else Settlements()
+        self.probes = ProbeConnection(settings, self.database.connector.servers)
         self.executor = WaitingExecutor(
             metered,
-            self.wakeups,
+            Sources(
+                Clock(QueueProbe(self.probes), self.counters, settings.wait_poll),
+                self.wakeups,
+                PolicyProbe(self.probes, self.database, self.counters),
+            ),
             self.counters,
             lambda: self.watch.catalog,
             settings.max_waiting,
@@ -153,9 +163,8 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the tasks of this gateway during a `with` block. Connects to the database, and retries until it can."""
-        running = [
-            _background(part) for part in (self.watch, self.notifier, self.stalls, self.history, self.maintenance)
-        ]
+        parts = (self.watch, self.notifier, self.executor, self.stalls, self.history, self.maintenance)
+        running = [_background(part) for part in parts]
         try:
             if self.remote_keys is not None:
                 running.append(_background(self.remote_keys))
@@ -165,6 +174,7 @@ class Gateway:
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
+            self.probes.close()
             await self.sharing.close()
             await self.database.pool.close()
 
@@ -234,7 +244,9 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _background(part: CatalogWatch | Notifier | StallCheck | Periodic | RemoteKeys) -> asyncio.Task[None]:
+def _background(
+    part: CatalogWatch | WaitingExecutor | Notifier | StallCheck | Periodic | RemoteKeys,
+) -> asyncio.Task[None]:
     """Run a part of the gateway. A failure is logged at once, and not raised where the part is stopped."""
 
     def report(task: asyncio.Task[None]) -> None:

@@ -7,7 +7,7 @@ visible. It carries no message: every attempt runs the call as any other, in its
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import msgspec
 
@@ -24,8 +24,8 @@ from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.returning import returns
 from pgmq_gateway.waiting.sends import wakeups_of
 from pgmq_gateway.waiting.waiter import Waiter
+from pgmq_gateway.waiting.waiter_queue import Sources
 from pgmq_gateway.waiting.waiters import Waiters
-from pgmq_gateway.waiting.wakeups import Wakeups
 
 # Errors that end no wait: nothing was executed.
 REPEATED = (Unavailable, PoolTimeout, TooMany)
@@ -38,7 +38,7 @@ class WaitingExecutor:
     def __init__(
         self,
         executor: Executor,
-        wakeups: Wakeups,
+        sources: Sources,
         counters: Counters,
         catalog: Callable[[], Catalog],
         max_waiting: int,
@@ -46,17 +46,20 @@ class WaitingExecutor:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
-        wakeups       those of other processes
         catalog       the present one
         note_settled  called with each call and its answer
         """
         self._executor = executor
-        self._others = wakeups
+        self._clock, self._others = sources.clock, sources.wakeups
         self._counters = counters
         self._catalog = catalog
         self._note_settled = note_settled
-        self.waiters = Waiters(counters, max_waiting, wall_clock, bool, lambda queue: wakeups.unwanted(queue.name))
-        wakeups.on_wakeup = self._woken_elsewhere
+        self.waiters = Waiters(counters, sources, max_waiting, wall_clock)
+        sources.wakeups.on_wakeup = self._woken_elsewhere
+
+    async def run(self) -> None:
+        """Look for messages until cancelled."""
+        await self._clock.run(self.waiters)
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call, or wait until it finds messages.
@@ -74,11 +77,12 @@ class WaitingExecutor:
         self.waiters.end()
 
     async def _wait(self, caller: Caller, call: Call) -> Answer:
-        waiter = self.waiters.enter(caller, call)
-        try:
-            answer = await self._attempts(caller, waiter)
-        finally:
-            self.waiters.leave(waiter)
+        with nullcontext() if call.admitted else self.waiters.place():
+            waiter = self.waiters.enter(caller, call)
+            try:
+                answer = await self._attempts(caller, waiter)
+            finally:
+                self.waiters.leave(waiter)
         return msgspec.structs.replace(answer, waited=waiter.waited) if waiter.waited else answer
 
     async def _attempts(self, caller: Caller, waiter: Waiter) -> Answer:
@@ -113,6 +117,8 @@ class WaitingExecutor:
             self._missed(waiter, error)
         except REPEATED as error:
             self._counters.attempts["error"] += 1
+            if call.admitted:
+                raise
             group.postpone(waiter, error, _repeat_after(error))
         else:
             if answer.row_count or answer.replayed:
@@ -130,11 +136,6 @@ class WaitingExecutor:
     def _missed(self, waiter: Waiter, outcome: Answer | GatewayError) -> None:
         self._counters.attempts["empty"] += 1
         waiter.group.missed(waiter, outcome)
-        for queue in waiter.group.queues:
-            # Not before: an attempt shows that the queue exists, and that the caller may read it.
-            if not queue.announced:
-                queue.announced = True
-                self._others.wanted(queue.name)
 
     def _announce(self, call: Call, answer: Answer) -> None:
         """Wake waiters, here and in other processes, for the messages that a call has made visible."""

@@ -28,7 +28,7 @@ class Timers(Protocol):
 
 
 class WaiterGroup:
-    """Waiters in the order of their arrival. One whose attempt finds nothing returns to the head.
+    """Waiters in the order of their arrival. One that was woken in vain returns to the head.
 
     A group that is woken in vain rests, longer each time, so that messages that it cannot see cause few attempts.
 
@@ -57,6 +57,11 @@ class WaiterGroup:
     @property
     def empty(self) -> bool:
         return not self._idle and not self._attempting
+
+    @property
+    def first(self) -> Call | None:
+        """The call that is attempted next, if one waits."""
+        return next(iter(self._idle)).call if self._idle else None
 
     def enter(self, call: Call) -> Waiter:
         """Add a waiter. It waits without an attempt if those before it have found nothing."""
@@ -95,6 +100,8 @@ class WaiterGroup:
         """End an attempt that found nothing. It is repeated at once if it was woken meanwhile."""
         self._stop(waiter)
         self._return(waiter, outcome)
+        for queue in self.queues:
+            queue.missed()
         if waiter.woken_at and waiter.round == self._round:
             self._round += 1
             self._fruitless += 1
@@ -132,10 +139,12 @@ class WaiterGroup:
         waiter.attempting = False
 
     def _return(self, waiter: Waiter, outcome: Answer | GatewayError) -> None:
-        """Put a waiter back to the head, unless its time is up."""
+        """Let a waiter wait again, unless its time is up."""
         self._outcome = outcome
-        if not waiter.over:
-            self._idle[waiter] = None
+        if waiter.over:
+            return
+        self._idle[waiter] = None
+        if waiter.woken_at:
             self._idle.move_to_end(waiter, last=False)
 
     def _rest(self, seconds: float) -> None:

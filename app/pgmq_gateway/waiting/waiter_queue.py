@@ -2,65 +2,86 @@
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Mapping
 from itertools import islice
+from math import ceil
+from typing import NamedTuple
 
 from pgmq_gateway.auth.caller import Caller
-from pgmq_gateway.waiting.waiter_group import MAX_ATTEMPTS, Timers, WaiterGroup
+from pgmq_gateway.calls.call import Call
+from pgmq_gateway.schemas import LEASES, QUEUES
+from pgmq_gateway.waiting.clock import Clock
+from pgmq_gateway.waiting.policy_probe import PolicyProbe
+from pgmq_gateway.waiting.queue_probe import QueueState
+from pgmq_gateway.waiting.turns import Turns
+from pgmq_gateway.waiting.waiter_group import Timers, WaiterGroup
+from pgmq_gateway.waiting.wakeups import Wakeups
 
-# A wake-up is passed on to further groups, which may not see the message either, at this rate.
-IN_TURN_PER_SECOND = 50
 # After a notification of the trigger of queues with `wake`, which is then silent for a while: usually for the first of
 # these times, seldom longer than the second one.
 LOOK_AGAIN_SECONDS = (0.1, 0.5)
+# Groups that are woken by each look that shows a visible message, even if it has shown the same one before.
+MAX_WOKEN_BY_LOOK = 32
+# Each group is woken once in this time, because a look shows neither late commits nor changed policies.
+LONGEST_SLEEP_SECONDS = 10.0
+
+
+class Sources(NamedTuple):
+    """Where waiter queues learn of messages, apart from the calls of this process."""
+
+    clock: Clock
+    wakeups: Wakeups
+    policies: PolicyProbe
 
 
 class WaiterQueue:
-    """The waiter groups of a message queue.
+    """The waiter groups of a message queue, and the timers of its wake-ups.
 
-    A wake-up of several groups wakes as many of them as it reports messages, and then the others in turn until so many
-    messages are found.
-
-    groups     about in the order in which they were woken last
-    callers    the number of groups of each caller
-    announced  whether other processes know of it
+    groups  about in the order in which they were woken last
     """
 
-    def __init__(self, name: str, timers: Timers, look: Callable[["WaiterQueue"], object]) -> None:
-        """look  asks for a look at the message queue, soon"""
+    def __init__(self, name: str, timers: Timers, sources: Sources) -> None:
         self.name = name
         self.groups: OrderedDict[WaiterGroup, None] = OrderedDict()
-        self.callers: Counter[Caller] = Counter()
-        self.announced = False
+        # Whether an attempt has shown that the queue exists, and that a caller may read it.
+        self._known = False
+        self._callers: Counter[Caller] = Counter()
         self._timers = timers
-        self._look = look
-        # Messages for which no group has been found, and when the last of them was reported.
-        self._messages, self._reported_at = 0, 0.0
-        # Groups that may be woken now without messages found.
-        self._allowance, self._allowance_at = float(MAX_ATTEMPTS), timers.time()
-        self._turn: asyncio.TimerHandle | None = None
+        self._sources = sources
+        self._turns = Turns(self.groups, timers)
+        self._state: QueueState | None = None
+        # That of the last look that woke waiters, unless messages were found since then.
+        self._newest: float | None = None
         self._due: asyncio.TimerHandle | None = None
         self._again: asyncio.TimerHandle | None = None
         self._again_until = 0.0
+        # Asks for the groups that see a message, and the messages reported meanwhile.
+        self._asking: asyncio.Task[None] | None = None
+        self._messages = 0
 
     def add(self, group: WaiterGroup) -> None:
+        """Add a group with its first waiter."""
         self.groups[group] = None
-        self.callers[group.key.caller] += 1
+        self._callers[group.key.caller] += 1
 
     def remove(self, group: WaiterGroup) -> None:
+        """Remove a group without waiters."""
         del self.groups[group]
-        self.callers[group.key.caller] -= 1
-        if not self.callers[group.key.caller]:
-            del self.callers[group.key.caller]
+        self._turns.remove(group)
+        self._callers[group.key.caller] -= 1
+        if not self._callers[group.key.caller]:
+            del self._callers[group.key.caller]
 
-    def wake(self, number: int = 1) -> None:
+    def wake(self, messages: int = 1) -> None:
         """Wake waiters for so many messages."""
         if len(self.groups) == 1:
-            next(iter(self.groups)).wake(number)
-            return
-        self._messages = min(self._messages + number, MAX_ATTEMPTS)
-        self._reported_at = self._timers.time()
-        self._wake_next(number)
+            next(iter(self.groups)).wake(messages)
+        elif len(self._callers) > 1 and self._state is not None and self._state.policies:
+            self._messages += messages
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._wake_seeing())
+        else:
+            self._turns.wake_all(messages)
 
     def wake_each(self) -> None:
         """Wake a waiter of each group."""
@@ -83,54 +104,89 @@ class WaiterQueue:
         if self._again is None:
             self._again = self._timers.call_at(now + LOOK_AGAIN_SECONDS[0], self._look_again)
 
-    def found(self, number: int) -> None:
-        """Note that an attempt found so many messages."""
-        self._messages = max(self._messages - number, 0)
-        self._allowance = min(self._allowance + 1, MAX_ATTEMPTS)
+    def found(self, messages: int) -> None:
+        """Note that an attempt has found messages."""
+        self._newest = None
+        self._turns.found(messages)
+
+    def missed(self) -> None:
+        """Note that an attempt has found nothing. The first one announces the queue and asks for a look."""
+        if not self._known:
+            self._known = True
+            self._sources.wakeups.wanted(self.name)
+            self._sources.clock.look(self.name)
+
+    def observe(self, state: QueueState) -> bool:
+        """Wake waiters for what a look has shown. False if it shows no reason."""
+        before, self._state = self._state, state
+        if not state.exists:
+            # Their attempts fail.
+            dropped = before is None or before.exists
+            return dropped and self._woke_each()
+        if state.paused:
+            self._newest = None
+            return False
+        if not state.probed:
+            return self._woke_each()
+        if state.next_at is not None:
+            self.wake_later(state.next_at)
+        if not state.visible:
+            return False
+        if state.newest != self._newest:
+            self._newest = state.newest
+            self.wake(state.visible)
+            return True
+        return len(self.groups) <= MAX_WOKEN_BY_LOOK and self._woke_each()
+
+    def wake_sleeping(self, interval: float) -> None:
+        """Wake groups that were not woken for long. Called at each interval: not all in the same one."""
+        since = self._timers.time() - LONGEST_SLEEP_SECONDS
+        sleeping = [group for group in self.groups if group.tried_at <= since and self._may_see(group)]
+        for group in islice(sleeping, ceil(len(self.groups) * interval / LONGEST_SLEEP_SECONDS)):
+            group.wake()
 
     def close(self) -> None:
-        """End its timers."""
-        for timer in (self._turn, self._due, self._again):
+        """End the timers, and forget the queue."""
+        self._sources.wakeups.unwanted(self.name)
+        self._sources.policies.forget(self.name)
+        self._turns.close()
+        for timer in (self._due, self._again, self._asking):
             if timer is not None:
                 timer.cancel()
+
+    def _may_see(self, group: WaiterGroup) -> bool:
+        """False if the queue is empty, unless a function of the user reads something else."""
+        state = self._state
+        empty = state is not None and state.probed and not state.visible
+        return not empty or group.key.function.schema not in (QUEUES, LEASES)
+
+    def _woke_each(self) -> bool:
+        self.wake_each()
+        return True
+
+    async def _wake_seeing(self) -> None:
+        """Wake the groups whose caller sees a message."""
+        try:
+            while self._messages or self._sources.policies.unfinished(self.name):
+                messages, self._messages = max(self._messages, 1), 0
+                seeing = await self._sources.policies.seeing(self.name, self._waiting)
+                if seeing is None:
+                    self._turns.wake_all(messages)
+                else:
+                    self._turns.wake(messages, seeing)
+        finally:
+            self._asking = None
+
+    def _waiting(self) -> Mapping[WaiterGroup, tuple[Caller, Call]]:
+        return {group: (group.key.caller, call) for group in self.groups if (call := group.first) is not None}
 
     def _wake_due(self) -> None:
         self._due = None
         self.wake()
-        self._look(self)
+        self._sources.clock.look(self.name)
 
     def _look_again(self) -> None:
         self._again = None
-        self._look(self)
+        self._sources.clock.look(self.name)
         if self._timers.time() < self._again_until:
             self._again = self._timers.call_at(self._again_until, self._look_again)
-
-    def _wake_next(self, number: int) -> None:
-        """Wake the next groups, and those after them later."""
-        now = self._timers.time()
-        earned = (now - self._allowance_at) * IN_TURN_PER_SECOND
-        self._allowance, self._allowance_at = min(self._allowance + earned, MAX_ATTEMPTS), now
-        heads = max(1, number // len(self.groups))
-        for group in self._next_groups(min(number, int(self._allowance))):
-            self._allowance -= 1
-            group.wake(heads)
-        if self._messages and self._turn is None:
-            self._turn = self._timers.call_at(now + 1 / IN_TURN_PER_SECOND, self._pass_on)
-
-    def _next_groups(self, number: int) -> list[WaiterGroup]:
-        """The first `number` groups that were not woken since the last report. The report ends with the last one."""
-        found = list[WaiterGroup]()
-        for group in list(islice(self.groups, len(self.groups) if number else 0)):
-            self.groups.move_to_end(group)
-            if group.tried_at < self._reported_at:
-                found.append(group)
-                if len(found) == number:
-                    return found
-        if number:
-            self._messages = 0
-        return found
-
-    def _pass_on(self) -> None:
-        self._turn = None
-        if self._messages and self.groups:
-            self._wake_next(1)

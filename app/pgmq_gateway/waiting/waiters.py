@@ -1,10 +1,9 @@
 """All waiters of this process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
-
-import msgspec
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Call
@@ -14,19 +13,11 @@ from pgmq_gateway.calls.statement import Statement
 from pgmq_gateway.errors import TooManyWaiting
 from pgmq_gateway.postgrest.media import Representation
 from pgmq_gateway.waiting.counters import Counters
+from pgmq_gateway.waiting.expiry import expires_in
 from pgmq_gateway.waiting.queue_names import queue_names
 from pgmq_gateway.waiting.waiter import Waiter
 from pgmq_gateway.waiting.waiter_group import Timers, WaiterGroup
-from pgmq_gateway.waiting.waiter_queue import WaiterQueue
-
-
-class Expiry(msgspec.Struct, frozen=True):
-    """The claim that limits how long a token is valid, in epoch seconds."""
-
-    exp: float | None = None
-
-
-_expiry = msgspec.json.Decoder(Expiry)
+from pgmq_gateway.waiting.waiter_queue import Sources, WaiterQueue
 
 
 class GroupKey(NamedTuple):
@@ -46,32 +37,29 @@ class Waiters:
     queues  by the name of the message queue, in lower case
     """
 
-    def __init__(
-        self,
-        counters: Counters,
-        max_waiting: int,
-        wall_clock: Callable[[], float],
-        look: Callable[[WaiterQueue], object],
-        dropped: Callable[[WaiterQueue], object],
-    ) -> None:
-        """
-        look     asks for a look at a message queue, soon
-        dropped  called when a waiter queue has no waiters any more
-        """
+    def __init__(self, counters: Counters, sources: Sources, max_waiting: int, wall_clock: Callable[[], float]) -> None:
         self.queues: dict[str, WaiterQueue] = {}
         self._counters = counters
+        self._sources = sources
         self._max_waiting = max_waiting
-        self._look = look
-        self._dropped = dropped
+        self._wall_clock = wall_clock
         self._groups: dict[GroupKey, WaiterGroup] = {}
         self._timers: dict[Waiter, asyncio.TimerHandle] = {}
-        self._wall_clock = wall_clock
         self._ended = False
 
-    def enter(self, caller: Caller, call: Call) -> Waiter:
-        """Add a waiter for a call, until its time or its token ends. Raises TooManyWaiting."""
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """The place of a request or stream, for a `with` block. Raises TooManyWaiting."""
         if self._counters.waiting >= self._max_waiting:
             raise TooManyWaiting(self._max_waiting)
+        self._counters.waiting += 1
+        try:
+            yield
+        finally:
+            self._counters.waiting -= 1
+
+    def enter(self, caller: Caller, call: Call) -> Waiter:
+        """Add a waiter for a call, until its time or its token ends."""
         key = GroupKey(caller, call.function, call.statement, call.representation, call.body, call.key)
         loop = asyncio.get_running_loop()
         group = self._groups.get(key)
@@ -80,15 +68,13 @@ class Waiters:
             for queue in group.queues:
                 queue.add(group)
         waiter = group.enter(call)
-        seconds = 0.0 if self._ended else min(call.wait, self._valid_for(caller))
-        self._counters.waiting += 1
+        seconds = 0.0 if self._ended else min(call.wait, expires_in(caller, self._wall_clock))
         self._timers[waiter] = loop.call_later(max(seconds, 0.0), waiter.end)
         return waiter
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a waiter, and its group and waiter queues if they are empty."""
         self._timers.pop(waiter).cancel()
-        self._counters.waiting -= 1
         group = waiter.group
         group.leave(waiter)
         if not group.empty:
@@ -100,7 +86,6 @@ class Waiters:
             if not queue.groups:
                 del self.queues[queue.name]
                 queue.close()
-                self._dropped(queue)
 
     def end(self) -> None:
         """End the time of all waiters, and of those to come."""
@@ -120,13 +105,5 @@ class Waiters:
     def _queue(self, name: str, timers: Timers) -> WaiterQueue:
         queue = self.queues.get(name)
         if queue is None:
-            queue = self.queues[name] = WaiterQueue(name, timers, self._look)
+            queue = self.queues[name] = WaiterQueue(name, timers, self._sources)
         return queue
-
-    def _valid_for(self, caller: Caller) -> float:
-        """Seconds for which the caller's token is valid."""
-        try:
-            exp = _expiry.decode(caller.claims).exp
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
-            exp = None
-        return float("inf") if exp is None else exp - self._wall_clock()

@@ -1,0 +1,391 @@
+"""The order in which waiters attempt their calls, with a fake clock."""
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pgmq_gateway.auth.caller import Caller
+from pgmq_gateway.calls.call import Answer, Call, executable
+from pgmq_gateway.errors import PoolTimeout
+from pgmq_gateway.http.request import RequestSettings
+from pgmq_gateway.waiting.queue_probe import QueueState
+from pgmq_gateway.waiting.waiter import Waiter
+from pgmq_gateway.waiting.waiter_group import WaiterGroup
+from pgmq_gateway.waiting.waiter_queue import Sources, WaiterQueue
+from pgmq_gateway.waiting.waiters import GroupKey
+
+EMPTY = Answer(None, 0, "[]")
+STATE = QueueState(
+    exists=True, probed=True, visible=0, newest=None, next_at=None, grouped=False, paused=False, policies=False
+)
+
+
+class Timer:
+    """A call at a time."""
+
+    def __init__(self, when: float, callback: Callable[[], object]) -> None:
+        self._when = when
+        self.callback = callback
+        self.cancelled = False
+
+    def when(self) -> float:
+        return self._when
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Timers:
+    """Timers that go off when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.pending: list[Timer] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        timer = Timer(when, callback)
+        self.pending.append(timer)
+        return cast(asyncio.TimerHandle, timer)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and call what is due."""
+        end = self.now + seconds
+        while due := [timer for timer in self.pending if not timer.cancelled and timer.when() <= end]:
+            timer = min(due, key=Timer.when)
+            self.pending.remove(timer)
+            self.now = max(self.now, timer.when())
+            timer.callback()
+        self.now = end
+
+
+class Outside:
+    """What a waiter queue asks of other parts: recorded, without effect."""
+
+    def __init__(self) -> None:
+        self.looks: list[str] = []
+        self.wanted: list[str] = []
+        self.unwanted: list[str] = []
+        self.sources = cast(
+            Sources,
+            SimpleNamespace(
+                clock=SimpleNamespace(look=self.looks.append),
+                wakeups=SimpleNamespace(wanted=self.wanted.append, unwanted=self.unwanted.append),
+                policies=SimpleNamespace(forget=lambda _: None),
+            ),
+        )
+
+
+class Bench:
+    """A waiter queue with groups."""
+
+    def __init__(self) -> None:
+        self.timers = Timers()
+        self.outside = Outside()
+        self.queue = WaiterQueue("jobs", self.timers, self.outside.sources)
+
+    def group(self, caller: str = "worker") -> WaiterGroup:
+        call = executable("public", RequestSettings("POST", "/", "{}", "{}"))
+        key = GroupKey(
+            Caller(caller, "{}", anonymous=False), call.function, call.statement, call.representation, None, None
+        )
+        group = WaiterGroup(key, [self.queue], self.timers)
+        self.queue.add(group)
+        return group
+
+    def idle(self, number: int, group: WaiterGroup | None = None) -> list[Waiter]:
+        """Waiters of a group whose first attempt found nothing."""
+        group = group or self.group()
+        first = group.enter(call())
+        miss(first)
+        return [first, *(group.enter(call()) for _ in range(number - 1))]
+
+
+def call() -> Call:
+    return executable("public", RequestSettings("POST", "/", "{}", "{}"))
+
+
+def attempting(waiters: list[Waiter]) -> list[int]:
+    return [number for number, waiter in enumerate(waiters) if waiter.attempting]
+
+
+def miss(*waiters: Waiter) -> None:
+    for waiter in waiters:
+        waiter.group.missed(waiter, EMPTY)
+
+
+def find(waiter: Waiter, *, more: bool = False) -> None:
+    waiter.group.found(waiter, 1, more=more)
+    waiter.group.leave(waiter)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_only_the_first_call_of_a_group_is_attempted_on_arrival(bench: Bench) -> None:
+    group = bench.group()
+    first, second = group.enter(call()), group.enter(call())
+    # Nothing is known yet.
+    assert first.attempting
+    assert second.attempting
+    miss(first, second)
+    assert not group.enter(call()).attempting
+    bench.queue.wake(2)
+    assert (first.attempting, second.attempting) == (True, True)
+
+
+def test_a_wakeup_wakes_as_many_as_it_has_messages_in_order(bench: Bench) -> None:
+    waiters = bench.idle(5)
+    bench.queue.wake(2)
+    assert attempting(waiters) == [0, 1]
+    find(waiters[0])
+    find(waiters[1])
+    bench.queue.wake()
+    assert attempting(waiters[2:]) == [0]
+
+
+def test_at_most_32_waiters_are_woken(bench: Bench) -> None:
+    waiters = bench.idle(40)
+    bench.queue.wake(100_000)
+    assert attempting(waiters) == list(range(32))
+
+
+def test_a_full_read_wakes_the_next(bench: Bench) -> None:
+    waiters = bench.idle(3)
+    bench.queue.wake()
+    find(waiters[0], more=True)
+    assert attempting(waiters) == [1]
+    find(waiters[1])
+    assert attempting(waiters) == []
+
+
+def test_a_waiter_without_messages_returns_to_the_head(bench: Bench) -> None:
+    waiters = bench.idle(2)
+    bench.queue.wake()
+    miss(waiters[0])
+    bench.timers.advance(1)
+    bench.queue.wake()
+    assert attempting(waiters) == [0]
+
+
+def test_a_wakeup_during_an_attempt_repeats_it_at_once(bench: Bench) -> None:
+    first = bench.group().enter(call())
+    bench.queue.wake()
+    miss(first)
+    assert first.attempting
+
+
+def test_a_group_woken_in_vain_rests_longer_each_time(bench: Bench) -> None:
+    (waiter,) = bench.idle(1)
+    pauses = []
+    for _ in range(8):
+        began = bench.timers.now
+        while not waiter.attempting:
+            bench.queue.wake(32)
+            bench.timers.advance(0.005)
+        pauses.append(bench.timers.now - began)
+        miss(waiter)
+    assert pauses == pytest.approx([0, 0.05, 0.1, 0.2, 0.4, 0.8, 1, 1], abs=0.011)
+
+
+def test_wakeups_during_attempts_in_vain_do_not_spin(bench: Bench) -> None:
+    (waiter,) = bench.idle(1)
+    bench.queue.wake()
+    attempts = 0
+    for _ in range(1000):
+        bench.queue.wake()
+        if waiter.attempting:
+            attempts += 1
+            miss(waiter)
+        bench.timers.advance(0.005)
+    assert attempts <= 12
+
+
+def test_a_message_ends_the_rest(bench: Bench) -> None:
+    first, second = bench.idle(2)
+    bench.queue.wake()
+    miss(first)
+    bench.queue.wake()
+    assert attempting([first, second]) == []
+    bench.timers.advance(0.05)
+    find(first)
+    bench.queue.wake()
+    assert second.attempting
+
+
+def test_one_waiter_tries_after_a_rest(bench: Bench) -> None:
+    waiters = bench.idle(5)
+    bench.queue.wake()
+    miss(waiters[0])
+    bench.queue.wake(5)
+    bench.timers.advance(0.1)
+    assert attempting(waiters) == [0]
+
+
+def test_attempts_of_one_wakeup_in_vain_count_once(bench: Bench) -> None:
+    waiters = bench.idle(20)
+    bench.queue.wake(20)
+    miss(*waiters)
+    bench.queue.wake()
+    bench.timers.advance(0.05)
+    assert len(attempting(waiters)) == 1
+
+
+def test_a_waiter_that_leaves_passes_its_turn_on(bench: Bench) -> None:
+    waiters = bench.idle(3)
+    bench.queue.wake()
+    waiters[0].group.leave(waiters[0])
+    assert attempting(waiters[1:]) == [0]
+
+
+def test_an_attempt_is_postponed(bench: Bench) -> None:
+    (waiter,) = bench.idle(1)
+    bench.queue.wake()
+    waiter.group.postpone(waiter, PoolTimeout(), 2)
+    bench.timers.advance(1.9)
+    assert not waiter.attempting
+    bench.timers.advance(0.1)
+    assert waiter.attempting
+
+
+def test_a_waiter_whose_time_is_up_gets_the_last_outcome(bench: Bench) -> None:
+    first, second = bench.idle(2)
+    second.end()
+    assert second.group.result() is EMPTY
+    bench.queue.wake()
+    error = PoolTimeout()
+    first.group.postpone(first, error, 1)
+    with pytest.raises(PoolTimeout):
+        first.group.result()
+
+
+def test_groups_of_one_caller_are_woken_in_turn(bench: Bench) -> None:
+    groups = [bench.group() for _ in range(3)]
+    waiters = [bench.idle(1, group)[0] for group in groups]
+    bench.timers.advance(1)
+    bench.queue.wake()
+    assert attempting(waiters) == [0]
+    # It finds nothing, so the next ones are tried.
+    miss(waiters[0])
+    bench.timers.advance(0.02)
+    assert attempting(waiters) == [1]
+    find(waiters[1])
+    bench.timers.advance(1)
+    assert attempting(waiters) == []
+    bench.queue.wake(3)
+    assert attempting([waiters[0], waiters[2]]) == [0, 1]
+
+
+def test_many_groups_are_woken_at_a_limited_rate(bench: Bench) -> None:
+    waiters = [bench.idle(1, bench.group(f"user {number}"))[0] for number in range(1000)]
+    for _ in range(100):
+        bench.queue.wake()
+        miss(*(waiter for waiter in waiters if waiter.attempting))
+    attempts = 0
+    for _ in range(100):
+        bench.queue.wake()
+        bench.timers.advance(0.01)
+        attempts += len(attempting(waiters))
+        miss(*(waiter for waiter in waiters if waiter.attempting))
+    assert 40 <= attempts <= 55
+
+
+def test_a_look_wakes_for_a_new_message(bench: Bench) -> None:
+    waiters = [bench.idle(1, bench.group(f"user {number}"))[0] for number in range(40)]
+    seen = STATE._replace(visible=1, newest=5.0)
+    assert bench.queue.observe(seen)
+    bench.timers.advance(1)
+    miss(*(waiter for waiter in waiters if waiter.attempting))
+    bench.timers.advance(10)
+    miss(*(waiter for waiter in waiters if waiter.attempting))
+    bench.timers.advance(10)
+    assert not bench.queue.observe(seen)
+    assert bench.queue.observe(seen._replace(newest=6.0))
+
+
+def test_a_look_wakes_a_few_groups_each_time(bench: Bench) -> None:
+    (waiter,) = bench.idle(1)
+    for _ in range(3):
+        bench.timers.advance(10)
+        bench.queue.observe(STATE._replace(visible=1, newest=5.0))
+        assert waiter.attempting
+        miss(waiter)
+
+
+def test_a_timer_wakes_when_the_next_message_is_due(bench: Bench) -> None:
+    (waiter,) = bench.idle(1)
+    bench.queue.observe(STATE._replace(next_at=30.0))
+    bench.queue.wake_later(5)
+    bench.queue.wake_later(20)
+    bench.timers.advance(4.9)
+    assert not waiter.attempting
+    bench.timers.advance(0.1)
+    assert waiter.attempting
+    assert len(bench.outside.looks) == 2
+
+
+def test_a_dropped_queue_wakes_all_groups_once(bench: Bench) -> None:
+    waiters = [bench.idle(1, bench.group(f"user {number}"))[0] for number in range(40)]
+    bench.queue.observe(STATE)
+    bench.queue.observe(STATE._replace(exists=False))
+    assert len(attempting(waiters)) == 40
+    miss(*waiters)
+    bench.timers.advance(1)
+    assert not bench.queue.observe(STATE._replace(exists=False))
+
+
+def test_a_paused_queue_wakes_nobody_until_it_is_resumed(bench: Bench) -> None:
+    (waiter,) = bench.idle(1)
+    seen = STATE._replace(visible=1, newest=5.0)
+    bench.queue.observe(seen._replace(paused=True))
+    assert not waiter.attempting
+    bench.queue.observe(seen)
+    assert waiter.attempting
+
+
+def test_every_group_is_tried_in_ten_seconds_unless_the_queue_is_empty(bench: Bench) -> None:
+    waiters = [bench.idle(1, bench.group(f"user {number}"))[0] for number in range(100)]
+    attempted = set[int]()
+    for _ in range(22):
+        bench.timers.advance(1)
+        bench.queue.wake_sleeping(1)
+        now = attempting(waiters)
+        assert len(now) <= 10
+        attempted.update(now)
+        miss(*(waiters[number] for number in now))
+    assert len(attempted) == 100
+
+
+def test_a_suppressed_notification_is_looked_for_twice(bench: Bench) -> None:
+    bench.idle(1)
+    looks: list[Any] = bench.outside.looks
+    looks.clear()
+    for _ in range(5):
+        bench.queue.look_again()
+    bench.timers.advance(0.1)
+    assert len(looks) == 1
+    bench.timers.advance(5)
+    assert len(looks) == 2
+
+
+def test_a_closed_queue_leaves_no_timer(bench: Bench) -> None:
+    (waiter,) = bench.idle(1)
+    bench.queue.wake_later(5)
+    bench.queue.look_again()
+    bench.queue.wake()
+    miss(waiter)
+    bench.queue.wake()
+    waiter.group.leave(waiter)
+    assert waiter.group.empty
+    waiter.group.close()
+    bench.queue.remove(waiter.group)
+    bench.queue.close()
+    assert all(timer.cancelled for timer in bench.timers.pending)
+    assert bench.outside.unwanted == bench.outside.wanted == ["jobs"]
