@@ -173,7 +173,7 @@ async def test_23_policy_probe_runs_the_pre_request(
         pytest.param("public.note()", id="c5 a policy that writes"),
     ],
 )
-async def test_24_25_c5_policies_that_can_leave_something_are_not_probed(
+async def test_n7_24_25_policies_that_can_leave_something_are_not_probed(
     probe: Probe, owner: Sql, jobs: Callable[[str], None], policy: str
 ) -> None:
     owner("create table if not exists public.notes (); grant insert on public.notes to authenticated")
@@ -199,7 +199,9 @@ async def left_behind(probe: Probe) -> tuple[object, ...]:
     return tuple(rows[0].values())
 
 
-async def test_26_policy_probe_leaves_no_role_or_claims(probe: Probe, owner: Sql, jobs: Callable[[str], None]) -> None:
+async def test_n7_26_policy_probe_leaves_no_role_or_claims(
+    probe: Probe, owner: Sql, jobs: Callable[[str], None]
+) -> None:
     jobs(PER_STATEMENT)
     send(owner, USERS[0])
     assert await probe.seeing(waiting(*USERS)) == {USERS[0]}
@@ -220,7 +222,7 @@ async def test_c4_messages_that_commit_late_are_found(
     assert await probe.seeing(users) == set()
 
 
-async def test_c5_a_policy_that_raises_does_so_for_its_caller_only(
+async def test_n7_c5_a_policy_that_raises_does_so_for_its_caller_only(
     probe: Probe, owner: Sql, jobs: Callable[[str], None]
 ) -> None:
     jobs(PER_ROW)
