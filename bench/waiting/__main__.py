@@ -11,7 +11,7 @@ from rich.console import Console
 from bench import machine
 from bench.contenders import HttpServer, Name
 from bench.figure import Figure, show
-from bench.measurement import BenchError
+from bench.measurement import BenchError, first_message
 from bench.stage import Cast, stage
 from bench.waiting import rows
 from bench.waiting.rows import Scale
@@ -58,8 +58,8 @@ def main(
     machine.allow_open_files(max(waiters, streams, users) + MORE_FILES)
     try:
         reached = run(_measure(_selected(selected), scale))
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
+    except* BenchError as errors:
+        print(f"bench: {first_message(errors)}", file=sys.stderr)
         sys.exit(2)
     sys.exit(0 if reached else 1)
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import httpx
 
-from bench.contenders import HttpServer, tokens
+from bench.contenders import TOKEN_SECONDS, HttpServer, tokens
 from bench.measurement import BenchError
 from bench.pgbench import ROLE
 from bench.usage import memory_of_tree
 from bench.waiting.crowd import Place
+from pgmq_gateway.auth.signing import token
 
 MIB = 2**20
 PATIENCE_SECONDS, POLL_SECONDS = 60, 0.2
@@ -22,8 +23,7 @@ STREAMS = "pgmq_gateway_streams"
 PROBE_SECONDS = "pgmq_gateway_policy_probe_seconds_total"
 OWN_MESSAGES = (
     "create policy own on pgmq.q_{0} to {1}"
-    " using (message->>'to' = (select current_setting('request.jwt.claims', true)::json->>'sub'));"
-    "create policy sends on pgmq.q_{0} for insert to {1} with check (true)"
+    " using (message->>'to' = (select current_setting('request.jwt.claims', true)::json->>'sub'))"
 )
 
 
@@ -40,6 +40,12 @@ class Ground:
         for name in names:
             await gateway.queues.create(name)
         return cls(gateway, names)
+
+    @property
+    def sender(self) -> str:
+        """The header Authorization of a role to whom policies do not apply."""
+        assert self.gateway.secret
+        return f"Bearer {token(self.gateway.secret, 'service_role', {}, TOKEN_SECONDS)}"
 
     @property
     def callers(self) -> Sequence[str]:
