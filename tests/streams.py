@@ -30,12 +30,12 @@ class Stream:
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
-        self._lines = response.iter_lines()
+        self.lines = response.iter_lines()
 
     def block(self) -> dict[str, str]:
         """The fields up to the next empty line; a comment is a field without a name."""
         fields = {}
-        while line := next(self._lines):
+        while line := next(self.lines):
             name, _, value = line.partition(": ")
             fields[name] = value
         return fields
@@ -56,12 +56,6 @@ class Stream:
     def receipts(self, number: int) -> list[str]:
         """The receipts of so many messages."""
         return [self.message()["receipt"] for _ in range(number)]
-
-    def end(self) -> Event:
-        """The last event."""
-        last = self.event()
-        assert list(self._lines) == []
-        return last
 
 
 @contextmanager

@@ -110,7 +110,7 @@ class Gateway:
             settings.max_waiting,
             self.settlements.note,
         )
-        self.streams = Streams(settings, self.executor, self.settlements, self.counters)
+        self.streams = Streams(settings, self.executor, self.settlements, self.counters, lambda: self.watch.ready)
         addresses = Addresses(settings.trusted_proxies)
         self.parking: Parking = earlier.parking if earlier else Parking()
         self.api = Api(

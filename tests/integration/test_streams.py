@@ -1,17 +1,29 @@
 """Streams of messages as server-sent events: credit, leases, ends and errors."""
 
 import json
+import signal
+import time
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
+from pgmq_gateway.auth.signing import api_key
+from tests.attacks.raw import connected, exchange
 from tests.databases import Sql
-from tests.streams import opened
+from tests.gateways import Bearer, Grant
+from tests.process.metrics import metrics
+from tests.server import SECRET, Serve, Server
+from tests.streams import EVENTS, Stream, opened
+from tests.waiting import until
 
 IN_FLIGHT = "select count(*)::int from pgmq.q_{} where vt > clock_timestamp() and read_ct < 1000000"
+PAST = "clock_timestamp() - interval '1 second'"
+OPEN = "pgmq_gateway_streams"
+MARK = b"event: message"
+
 Send = Callable[[int], None]
-Settle = Callable[[str], tuple[str, str, object]]
+Way = Callable[[str, str], tuple[str, str, object]]
 
 
 @pytest.fixture
@@ -63,36 +75,186 @@ def test_a_stream_has_the_form_of_server_sent_events(resources: httpx.Client, qu
 def test_a_stream_delivers_within_its_credit(
     resources: httpx.Client, consumer: httpx.Client, queue: str, send: Send, in_flight: Callable[[], int]
 ) -> None:
-    """Test 50, 51: a message settled here makes room for the next one."""
+    """Tests 50 and 51: a message that is settled here makes room for the next one at once."""
     send(8)
     with opened(resources, queue, n=3, sleep_seconds=600) as stream:
         delivered = stream.receipts(3)
         for place in range(5):
             assert in_flight() == 3
-            path = f"/queues/{queue}/messages/{delivered[place]}"
-            consumer.delete(path).raise_for_status()
+            consumer.delete(f"/queues/{queue}/messages/{delivered[place]}").raise_for_status()
             delivered += stream.receipts(1)
-        assert [receipt.partition(".")[0] for receipt in delivered] == [str(n) for n in range(1, 9)]
+    assert [receipt.partition(".")[0] for receipt in delivered] == [str(n) for n in range(1, 9)]
 
 
-SETTLING: dict[str, Settle] = {
-    "ack": lambda receipt: ("DELETE", f"/messages/{receipt}", None),
-    "delete": lambda receipt: ("DELETE", f"/messages/{receipt.partition('.')[0]}", None),
-    "archive": lambda receipt: ("POST", f"/messages/{receipt}/archive", None),
-    "archive_by_id": lambda receipt: ("POST", f"/messages/{receipt.partition('.')[0]}/archive", None),
-    "retry": lambda receipt: ("POST", f"/messages/{receipt}/retry?delay_seconds=600", None),
-    "reject": lambda receipt: ("POST", f"/messages/{receipt}/reject", None),
-    "settle": lambda receipt: ("POST", "/settle", {"acks": [receipt]}),
-    "delete_batch": lambda receipt: ("DELETE", f"/messages?id=in.({receipt.partition('.')[0]})", None),
-}
+WAYS: tuple[Way, ...] = (
+    lambda receipt, _: ("DELETE", f"/messages/{receipt}", None),
+    lambda _, id_: ("DELETE", f"/messages/{id_}", None),
+    lambda receipt, _: ("POST", f"/messages/{receipt}/archive", None),
+    lambda _, id_: ("POST", f"/messages/{id_}/archive", None),
+    lambda receipt, _: ("POST", f"/messages/{receipt}/retry?delay_seconds=600", None),
+    lambda receipt, _: ("POST", f"/messages/{receipt}/reject", None),
+    lambda receipt, _: ("POST", "/settle", {"acks": [receipt]}),
+    lambda _, id_: ("DELETE", f"/messages?id=in.({id_})", None),
+    lambda _, id_: ("POST", f"/messages/archive?id=in.({id_})", None),
+)
 
 
 def test_each_way_to_settle_returns_credit(
     resources: httpx.Client, consumer: httpx.Client, queue: str, send: Send
 ) -> None:
-    send(len(SETTLING) + 1)
+    send(len(WAYS) + 1)
     with opened(resources, queue, n=1, sleep_seconds=600) as stream:
-        for settling in SETTLING.values():
-            method, path, body = settling(*stream.receipts(1))
+        for way in WAYS:
+            (receipt,) = stream.receipts(1)
+            method, path, body = way(receipt, receipt.partition(".")[0])
             consumer.request(method, f"/queues/{queue}{path}", json=body).raise_for_status()
         stream.receipts(1)
+
+
+@pytest.mark.parametrize(
+    "over",
+    ["select pgmq_api.ack('{queue}', '{receipt}')", "update pgmq.q_{queue} set vt = " + PAST + " where msg_id = 1"],
+    ids=["settled", "lease ended"],
+)
+def test_credit_returns_without_a_call_of_this_process(
+    resources: httpx.Client, queue: str, send: Send, sql: Sql, over: str
+) -> None:
+    """Tests 52 and 53: the stream asks the database."""
+    send(2)
+    with opened(resources, queue, n=1, sleep_seconds=600) as stream:
+        (receipt,) = stream.receipts(1)
+        sql(over.format(queue=queue, receipt=receipt))
+        message = stream.message()
+    assert (message["msg_id"], message["read_ct"]) in [(2, 1), (1, 2)]
+
+
+def test_a_stream_renews_leases_while_it_is_open_and_no_longer(
+    resources: httpx.Client, consumer: httpx.Client, embedded: Server, queue: str, send: Send, sql: Sql
+) -> None:
+    """Test 54."""
+    lease = f"select vt from pgmq.q_{queue}"
+    send(1)
+    with opened(resources, queue, n=1, sleep_seconds=5, renew="true") as stream:
+        stream.message()
+        before = sql(lease)
+        until(lambda: sql(lease) > before)
+    until(lambda: metrics(embedded)[OPEN] == 0)
+    sql(f"update pgmq.q_{queue} set vt = {PAST}")
+    (again,) = consumer.get(f"/queues/{queue}/messages").json()
+    assert again["msg_id"] == 1
+
+
+def test_a_stream_of_several_queues(
+    resources: httpx.Client, consumer: httpx.Client, queue: str, sql: Sql, request: pytest.FixtureRequest
+) -> None:
+    other = f"{queue}b"
+    sql("select pgmq_admin.create_queue(%s)", other)
+    request.addfinalizer(lambda: sql("select pgmq.drop_queue(%s)", other))
+    sql("select pgmq.send(q, to_jsonb(n)) from unnest(%s::text[]) as q, generate_series(1, 2) as n", [other, queue])
+    path, found = f"/queues/messages?queue={other}&queue={queue}&n=1", list[tuple[str, int]]()
+    with resources.stream("GET", path, headers={"Accept": EVENTS}) as response:
+        stream = Stream(response)
+        for _ in range(4):
+            message = stream.message()
+            found.append((message["queue_name"], message["msg_id"]))
+            consumer.delete(f"/queues/{message['queue_name']}/messages/{message['receipt']}").raise_for_status()
+    assert sorted(found) == [(queue, 1), (queue, 2), (other, 1), (other, 2)]
+
+
+def test_a_stream_ends_with_its_token(resources: httpx.Client, queue: str, bearer: Bearer, send: Send) -> None:
+    """Test 56."""
+    send(1)
+    with opened(resources, queue, bearer("service_role", exp=int(time.time()) + 2)) as stream:
+        stream.message()
+        assert (stream.event().value, list(stream.lines)) == ({"reason": "token_expired"}, [])
+
+
+def test_last_event_id_changes_nothing(resources: httpx.Client, queue: str, send: Send) -> None:
+    """Test 59: a queue has no positions. A message that was not settled comes again when its lease ends."""
+    send(2)
+    with opened(resources, queue, n=1) as stream:
+        assert stream.message()["msg_id"] == 1
+    with opened(resources, queue, {"Last-Event-ID": "2.1.1"}) as stream:
+        assert stream.message()["msg_id"] == 2
+
+
+def test_a_refused_stream_is_an_ordinary_response(resources: httpx.Client, queue: str, bearer: Bearer) -> None:
+    """Test 62."""
+    for path, role, status, code in (
+        (f"{queue}/messages", "authenticated", 403, "42501"),
+        ("nosuch/messages", "service_role", 404, "42P01"),
+        (f"{queue}/messages?n=0", "service_role", 400, "PGRST100"),
+        (f"{queue}/messages?n=1001", "service_role", 400, "PGRST100"),
+        (f"{queue}/messages?sleep_seconds=0", "service_role", 400, "PGRST100"),
+        (f"{queue}/messages?renew=yes", "service_role", 400, "PGRST100"),
+        (f"{queue}/messages?wait_seconds=1", "service_role", 400, "PGRST100"),
+    ):
+        response = resources.get(f"/queues/{path}", headers={"Accept": EVENTS, **bearer(role)})
+        assert (response.status_code, response.json()["code"]) == (status, code), path
+        assert response.headers["content-type"] == "application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize("accept", ["application/json, text/event-stream;q=0.5", "*/*", "text/event-stream;q=0.1, */*"])
+def test_a_client_that_prefers_json_gets_an_array(resources: httpx.Client, queue: str, accept: str) -> None:
+    assert resources.get(f"/queues/{queue}/messages", headers={"Accept": accept}).json() == []
+
+
+def head_of(queue: str, version: str = "1.1", query: str = "") -> bytes:
+    """The head of a request for a stream as service_role."""
+    key = api_key(SECRET.encode(), "service_role")
+    lines = (f"GET /queues/{queue}/messages{query} HTTP/{version}", "Host: x", f"Authorization: Bearer {key}")
+    return "\r\n".join((*lines, f"Accept: {EVENTS}", "", "")).encode()
+
+
+def test_a_stream_needs_http_1_1(embedded: Server, queue: str) -> None:
+    (answer,) = exchange(embedded, head_of(queue, "1.0"))
+    assert (answer.status, answer.code) == (505, "PGMQ505")
+
+
+def test_a_known_head_streams_too(resources: httpx.Client, queue: str, send: Send) -> None:
+    """The third request with a head takes the path without ASGI (http/direct.py)."""
+    for _ in range(4):
+        send(1)
+        with opened(resources, queue) as stream:
+            assert stream.response.headers["transfer-encoding"] == "chunked"
+            stream.message()
+
+
+def test_a_slow_reader_leases_no_more_than_it_takes(
+    embedded: Server, consumer: httpx.Client, queue: str, sql: Sql, in_flight: Callable[[], int]
+) -> None:
+    """Test 58."""
+    number, size = 600, 50_000
+    sql("select pgmq.send(%s, to_jsonb(repeat('x', %s))) from generate_series(1, %s)", queue, size, number)
+    with connected(embedded, buffer=4096) as connection:
+        connection.sendall(head_of(queue, query="?n=1000&sleep_seconds=600"))
+        until(in_flight)
+        # More than a stream that does not wait for its client would need.
+        for _ in range(100):
+            consumer.get("/queues").raise_for_status()
+        assert in_flight() < number
+        received, found = b"", 0
+        while found < number:
+            received = received[1 - len(MARK) :] + connection.recv(1 << 20)
+            found += received.count(MARK)
+    assert in_flight() == number
+
+
+def test_streams_are_limited_and_end_with_the_gateway(serve: Serve, bearer: Bearer, queue: str, grant: Grant) -> None:
+    """Tests 57 and 63, and streams of a gateway that a reload replaces."""
+    gateway = serve("postgres", PGMQ_GATEWAY_MAX_WAITING="2", PGMQ_GATEWAY_RATE_LIMITS="authenticated=1 waiting by sub")
+    grant("authenticated", "read")
+    user, path = bearer("authenticated", sub="ann"), f"/queues/{queue}/messages"
+    with httpx.Client(base_url=gateway.url, headers=bearer("service_role"), timeout=30) as client:
+        with opened(client, queue) as first, opened(client, queue, user) as second:
+            full = client.get(path, headers={"Accept": EVENTS})
+            assert (full.status_code, full.json()["code"], full.headers["retry-after"]) == (503, "PGMQ503", "1")
+            gateway.process.send_signal(signal.SIGHUP)
+            for stream in (first, second):
+                assert (stream.event().value, list(stream.lines)) == ({"reason": "reload"}, [])
+        with opened(client, queue, user) as stream:
+            again = client.get(path, headers={"Accept": EVENTS, **user})
+            assert (again.status_code, again.json()["code"]) == (429, "PGMQ429")
+            gateway.process.send_signal(signal.SIGTERM)
+            assert (stream.event().value, list(stream.lines)) == ({"reason": "shutdown"}, [])
+    assert gateway.stop() == 0

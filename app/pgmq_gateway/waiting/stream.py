@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from time import time
 
@@ -43,9 +44,18 @@ UNAVAILABLE = (Unavailable, ConnectionLost, PoolTimeout)
 class Streams:
     """All streams of a gateway."""
 
-    def __init__(self, settings: Settings, executor: Executor, settlements: Settlements, counters: Counters) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        executor: Executor,
+        settlements: Settlements,
+        counters: Counters,
+        available: Callable[[], bool],
+    ) -> None:
+        """available  whether the database can be reached"""
         self.executor = executor
         self.settlements = settlements
+        self.available = available
         self._verbose = settings.client_error_verbosity == "verbose"
         self.ended: Reason | None = None
         self._max_stream = settings.max_stream
@@ -59,9 +69,13 @@ class Streams:
             raise TooManyWaiting(self._max_waiting)
         lifetime = self._max_stream * (1 - random.random() * MAX_SHORTENING)  # noqa: S311 no secret
         stream = Stream(self, caller, calls, credit, renewal, lifetime)
-        await stream.begin()
         self._open.add(stream)
         self._counters.streams += 1
+        try:
+            await stream.begin()
+        except BaseException:
+            await stream.close()
+            raise
         return stream
 
     def body(self, error: Exception) -> bytes:
@@ -160,7 +174,7 @@ class Stream:
         await self._keep_leases()
         await self._check_credit()
         if self._now() >= self._written_at + HEARTBEAT_SECONDS:
-            await self._write(write, events.ALIVE)
+            await self._write(write, events.ALIVE if self._streams.available() else events.UNAVAILABLE)
         if self._read is None and self._credit.left > 0 and self._now() >= self._paused_until:
             self._start_read()
         await self._sleep()
