@@ -605,6 +605,10 @@ def test_d3_d4_f16_f17_calls_reach_the_new_primary_and_a_standby_answers_like_po
         until(lambda: there.execute(rows).fetchone() == ([1, 2],))
         told = refusal(reading.call("send", queue_name=jobs, message=3))
         assert told == (405, "25006", "cannot execute INSERT in a read-only transaction")
+        # A standby neither listens nor lets a request wait.
+        waiting = reading.client.post("/rpc/pop", json={"queue_name": jobs}, headers={"Prefer": "wait=50"})
+        assert refusal(waiting)[:2] == (405, "25006")
+        assert "notif" not in reading.server.log.read_text()
         # The connection is cleaned for another caller, as on a primary.
         other = {"queue_name": jobs, "message": 3}
         assert reading.client.post("/rpc/send", json=other, headers=bearer("authenticated")).status_code == 405
