@@ -18,8 +18,10 @@ from tests.answers import refusal
 from tests.conftest import missing
 from tests.databases import runner
 from tests.gateways import Bearer, RunningGateway
-from tests.server import SECRET
+from tests.process.metrics import metrics
+from tests.server import SECRET, Serve
 from tests.sessions import LEFT_BEHIND, SESSION_FUNCTIONS
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,31 @@ def pooled(
     ):
         yield RunningGateway(running, client, runner(connection))
     assert running.stop() == 0, running.log.read_text()
+
+
+def test_f46_a_waiting_request_behind_a_pooler_without_a_listen_uri_gets_its_message(
+    pooled: RunningGateway, bouncer: PgBouncer, serve: Serve, bearer: Bearer
+) -> None:
+    """Twice: a message that SQL sends, which the next poll finds, and one that the same gateway sends."""
+    pooled.sql("select pgmq_admin.create_queue('awaited')")
+    without = {name: value for name, value in bouncer.settings.items() if name != "PGMQ_GATEWAY_LISTEN_URI"}
+    gateway = serve("pooled", **without)
+    headers = {"Content-Profile": "pgmq_public", **bearer("service_role")}
+    with httpx.Client(base_url=gateway.url, headers=headers, timeout=60) as client:
+
+        def pop() -> list[object]:
+            answer = client.post("/rpc/pop", json={"queue_name": "awaited"}, headers={"Prefer": "wait=50"})
+            return [message["message"] for message in answer.json()]
+
+        def send() -> object:
+            return client.post("/rpc/send", json={"queue_name": "awaited", "message": 1})
+
+        for sends in (lambda: pooled.sql("select pgmq.send('awaited', '1')"), send):
+            with ThreadPoolExecutor(1) as threads:
+                waiting = threads.submit(pop)
+                until(lambda: metrics(gateway)["pgmq_gateway_waiting"] == 1)
+                sends()
+                assert waiting.result() == [1]
 
 
 WHO = (

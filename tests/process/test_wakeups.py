@@ -11,13 +11,14 @@ import psutil
 import psycopg
 import pytest
 
-from pgmq_gateway.embedded.cluster import socket_uri
+from pgmq_gateway.embedded.cluster import SOCKET_NAME, socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests import server
 from tests.databases import Sql, new_database, runner
 from tests.gateways import Bearer
 from tests.process.metrics import metrics
-from tests.server import SECRET, Server
+from tests.proxy import Proxy
+from tests.server import SECRET, Serve, Server
 from tests.waiting import until
 
 DROPPED = "pgmq_gateway_notifications_dropped_total"
@@ -100,7 +101,7 @@ def receive(reader: httpx.Client, queue: str, send: Callable[[], bool]) -> None:
         assert set(map(str, waiting.result())) == {"1"}
 
 
-def test_3_a_send_in_another_worker_wakes_a_waiter(pair: Pair, queue: str) -> None:
+def test_a_send_in_another_worker_wakes_a_waiter(pair: Pair, queue: str) -> None:
     def round_trip() -> bool:
         with pair.client_of_worker(0) as reader, pair.client_of_worker(1) as sender:
             receive(reader, queue, lambda: send(sender, queue))
@@ -110,7 +111,7 @@ def test_3_a_send_in_another_worker_wakes_a_waiter(pair: Pair, queue: str) -> No
     until(round_trip)
 
 
-def test_4_a_send_in_another_gateway_wakes_a_waiter(pair: Pair, queue: str) -> None:
+def test_a_send_in_another_gateway_wakes_a_waiter(pair: Pair, queue: str) -> None:
     def round_trip() -> bool:
         with pair.client(pair.other) as reader, pair.client(pair.workers) as sender:
             receive(reader, queue, lambda: send(sender, queue))
@@ -120,7 +121,7 @@ def test_4_a_send_in_another_gateway_wakes_a_waiter(pair: Pair, queue: str) -> N
     until(round_trip)
 
 
-def test_41_hostile_notifications_are_dropped(pair: Pair, queue: str) -> None:
+def test_a47_hostile_notifications_are_dropped(pair: Pair, queue: str) -> None:
     names = [f"q{number}" for number in range(10_000)]
     parts = [json.dumps({"g": "x", "w": names[first : first + 700]}) for first in range(0, 10_000, 700)]
     greetings = [json.dumps({"g": f"x{number}", "hi": True}) for number in range(1000)]
@@ -129,6 +130,22 @@ def test_41_hostile_notifications_are_dropped(pair: Pair, queue: str) -> None:
     for payload in [*parts, *greetings, *unreadable]:
         pair.sql("select pg_notify('pgmq_gateway', %s)", payload)
     until(lambda: metrics(pair.other)[DROPPED] >= before + len(unreadable))
-    test_4_a_send_in_another_gateway_wakes_a_waiter(pair, queue)
+    test_a_send_in_another_gateway_wakes_a_waiter(pair, queue)
     for gateway in (pair.other, pair.workers):
         assert gateway.log.read_text() == ""
+
+
+def test_f45_messages_are_found_without_notifications_when_the_connection_that_listens_is_lost_silently(
+    pair: Pair, queue: str, directory: DataDirectory, serve: Serve
+) -> None:
+    ((database,),) = pair.sql("select current_database()")
+    with Proxy(socket_folder(directory) / SOCKET_NAME) as wire:
+        listening = f"postgresql://authenticator@127.0.0.1:{wire.port}/{database}?sslmode=disable"
+        gateway = serve(str(database), PGMQ_GATEWAY_LISTEN_URI=listening, PGMQ_GATEWAY_WAIT_POLL="0.1")
+        wire.freeze()
+        with pair.client(gateway) as reader, ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(read, reader, queue)
+            until(lambda: metrics(gateway)["pgmq_gateway_waiting"] == 1)
+            pair.sql("select pgmq.send(%s, '1')", queue)
+            assert waiting.result() == [1]
+        assert woken(gateway, "gateway") == woken(gateway, "sql") == 0
