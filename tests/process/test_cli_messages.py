@@ -2,9 +2,11 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,6 +15,7 @@ from pgmq_gateway.cli.terminal import UsageError
 from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import Sql
 from tests.server import PROGRAM, environment
+from tests.waiting import until
 
 Command = Callable[..., str]
 
@@ -119,6 +122,49 @@ def test_dead_letters_and_settings(queue_command: Command, queue: str, sql: Sql)
         assert sql(f"select count(*) from pgmq.q_{queue}") == [(3,)]
     finally:
         sql("select pgmq_admin.drop_queue(%s)", dead)
+
+
+def test_read_and_pop_wait_for_a_message(queue_command: Command, queue: str, sql: Sql) -> None:
+    for word, number in (("read", 1), ("pop", 2)):
+        sql("select pgmq.send(%s, to_jsonb(%s), clock_timestamp() + interval '0.3 s')", queue, number)
+        assert json.loads(queue_command(word, "--wait", "60"))["message"] == number
+    assert queue_command("pop", "--wait", "0.1") == ""
+
+
+def test_tail_prints_messages_as_they_arrive(directory: DataDirectory, queue: str, sql: Sql) -> None:
+    sql("select pgmq.send(%s, to_jsonb(n)) from generate_series(1, 3) as n", queue)
+    with tail(directory, queue, "-n", "2") as shown, tail(directory, queue, "--consume") as consumer:
+        assert [message(consumer) for _ in range(3)] == [1, 2, 3]
+        sql("select pgmq.send(%s, '4', 600)", queue)
+        while (last := message(shown)) != 4:
+            assert last in (2, 3)
+        shown.send_signal(signal.SIGINT)
+        assert shown.wait(30) == 130
+        assert consumer.stdout
+        consumer.stdout.close()
+        until(lambda: sql(f"select msg_id from pgmq.q_{queue}") == [(4,)])
+        sql("select pgmq.send(%s, '5')", queue)
+        assert consumer.wait(30) == 0
+        assert [process.stderr.read() for process in (shown, consumer) if process.stderr] == ["", ""]
+    # It was not printed, so it was not acknowledged.
+    assert sql(f"select msg_id, read_ct from pgmq.q_{queue} order by 1") == [(4, 0), (5, 1)]
+
+
+@contextmanager
+def tail(directory: DataDirectory, queue: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    command = [str(PROGRAM), "queue", "tail", queue, "--data-dir", str(directory.path), *arguments]
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def message(process: "subprocess.Popen[str]") -> object:
+    """The message in the next line that a process prints."""
+    assert process.stdout
+    return json.loads(process.stdout.readline())["message"]
 
 
 MISTAKES: tuple[tuple[str, tuple[str, ...], bytes, int, str], ...] = (

@@ -13,6 +13,9 @@ from pgmq_gateway.cli.stdin import lines_of_stdin
 from pgmq_gateway.cli.terminal import DataDir, OwnerUri, UsageError
 
 Number = Annotated[int, typer.Option("--number", "-n", min=1, max=10000, help="Maximum number of messages.")]
+Wait = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0, max=86400, help="How long to wait for a message if none is visible.")
+]
 MaxMessages = Annotated[int, typer.Option("--max", min=1, max=10000, help="Maximum number of messages.")]
 PerSecond = Annotated[
     float | None, typer.Option(help="Messages that become visible each second. Default: all at once.")
@@ -103,6 +106,7 @@ def read(
             help="How long others do not receive them. Default: the queue's settings.",
         ),
     ] = None,
+    wait: Wait = 0,
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -115,13 +119,13 @@ def read(
         pgmq-gateway queue ack tasks < batch
     """
     sql = "select to_json(m)::text as line from pgmq_api.read($1, $2, $3) as m"
-    _print_lines(rows(db_uri, data_dir, "queue read", sql, name, lease, number))
+    _print_lines(rows(db_uri, data_dir, "queue read", sql, name, lease, number, wait=wait))
 
 
-def pop(name: QueueName, number: Number = 1, db_uri: OwnerUri = None, data_dir: DataDir = None) -> None:
+def pop(name: QueueName, number: Number = 1, wait: Wait = 0, db_uri: OwnerUri = None, data_dir: DataDir = None) -> None:
     """Read and delete messages. Prints each as a line of JSON; nothing if none is visible."""
     sql = "select to_json(m)::text as line from pgmq_api.pop($1, $2) as m"
-    _print_lines(rows(db_uri, data_dir, "queue pop", sql, name, number))
+    _print_lines(rows(db_uri, data_dir, "queue pop", sql, name, number, wait=wait))
 
 
 def _print_lines(found: list[Mapping[str, Any]]) -> None:

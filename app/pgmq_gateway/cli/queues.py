@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pgmq_gateway.cli import messages, queue_settings, receipts
+from pgmq_gateway.cli import messages, queue_settings, receipts, tail
 from pgmq_gateway.cli.statements import AsJson, QueueName, counted, print_json, print_table, rows, value
 from pgmq_gateway.cli.terminal import DataDir, OwnerUri, Yes, confirm, help_without_command
 from pgmq_gateway.queue_functions import OPERATIONS
@@ -161,5 +161,5 @@ def revoke_command(
     print(f"revoked {', '.join(operations)} on queue {name} from {role}")
 
 
-for _name, _command in (messages.COMMANDS | receipts.COMMANDS | queue_settings.COMMANDS).items():
+for _name, _command in (messages.COMMANDS | tail.COMMANDS | receipts.COMMANDS | queue_settings.COMMANDS).items():
     queue.command(_name)(_command)

@@ -1,33 +1,69 @@
 """Shared by the commands of queues: one statement as the owner of the database, and its output."""
 
+import asyncio
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import asyncpg
 import typer
 
 from pgmq_gateway.cli.terminal import progress, run
+from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
-from pgmq_gateway.install.owner import owner, require_installed
+from pgmq_gateway.install.owner import Progress, owner, require_installed
 
 QueueName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the queue.")]
+# Between looks at an empty queue.
+MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 1.0
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
+@asynccontextmanager
+async def connected(
+    db_uri: str | None, data_dir: Path | None, purpose: str, report: Progress, *, create: bool = False
+) -> AsyncIterator[Connection]:
+    """A connection as the owner of the database. `create`: create the embedded database if there is none."""
+    directory = DataDirectory(data_dir or DEFAULT_NAME)
+    async with owner(db_uri, directory, purpose, report, create=create) as connection:
+        await require_installed(connection, embedded=db_uri is None, progress=report)
+        yield connection
+
+
 def rows(
-    db_uri: str | None, data_dir: Path | None, purpose: str, sql: str, *arguments: object, create: bool = False
+    db_uri: str | None,
+    data_dir: Path | None,
+    purpose: str,
+    sql: str,
+    *arguments: object,
+    create: bool = False,
+    wait: float = 0,
 ) -> list[Mapping[str, Any]]:
-    """The rows of a statement. `create`: create the embedded database if there is none."""
+    """The rows of a statement.
+
+    create  create the embedded database if there is none
+    wait    seconds for which the statement is repeated while it returns none
+    """
 
     async def fetch() -> list[Mapping[str, Any]]:
-        directory = DataDirectory(data_dir or DEFAULT_NAME)
         with progress() as report:
-            async with owner(db_uri, directory, purpose, report, create=create) as connection:
-                await require_installed(connection, embedded=db_uri is None, progress=report)
-                return [dict(row) for row in await connection.fetch(sql, *arguments)]
+            async with connected(db_uri, data_dir, purpose, report, create=create) as connection:
+                return [dict(row) for row in await awaited_rows(connection, wait, sql, *arguments)]
 
     return run(fetch())
+
+
+async def awaited_rows(connection: Connection, seconds: float, sql: str, *arguments: object) -> list[asyncpg.Record]:
+    """The rows of a statement, which is repeated for so many seconds while there are none."""
+    loop = asyncio.get_running_loop()
+    end, pause = loop.time() + seconds, MIN_PAUSE_SECONDS
+    while not (found := await connection.fetch(sql, *arguments)) and (left := end - loop.time()) > 0:
+        await asyncio.sleep(min(pause, left))
+        pause = min(2 * pause, MAX_PAUSE_SECONDS)
+    return found
 
 
 def value(
