@@ -18,7 +18,7 @@ from pgmq_gateway.http.request import RequestSettings
 from pgmq_gateway.settings.model import Settings
 from pgmq_gateway.waiting import probes
 from pgmq_gateway.waiting.counters import Counters
-from pgmq_gateway.waiting.policy_probe import PolicyProbe
+from pgmq_gateway.waiting.policy_probe import PolicyProbe, Sighting
 from pgmq_gateway.waiting.probes import ProbeConnection, ProbeFailed
 from pgmq_gateway.waiting.queue_probe import QueueProbe
 from tests import databases
@@ -86,9 +86,12 @@ class Probe:
         self.queues = QueueProbe(self.connection)
         self.policies = PolicyProbe(self.connection, database, self.counters)
 
-    async def seeing(self, waiting: Mapping[str, tuple[Caller, Call]], window: float = WINDOW) -> set[str] | None:
-        seen = await self.policies.seeing("jobs", lambda: waiting, window)
-        return None if seen is None else set(seen)
+    async def sighting(self, waiting: Mapping[str, tuple[Caller, Call]]) -> Sighting[str] | None:
+        return await self.policies.seeing("jobs", lambda: waiting, WINDOW)
+
+    async def seeing(self, waiting: Mapping[str, tuple[Caller, Call]]) -> set[str] | None:
+        sighting = await self.sighting(waiting)
+        return None if sighting is None else set(sighting.groups)
 
 
 @asynccontextmanager
@@ -117,15 +120,15 @@ async def test_22_of_many_users_only_the_recipient_is_woken(
 ) -> None:
     jobs(policy)
     async with probing(directory, installed, db_prepared_statements=prepared) as probe:
-        send(owner, USERS[7], USERS[3])
+        send(owner, USERS[7], USERS[3], "nobody")
         users = waiting(*USERS) | waiting("00000000-0000-0000-0000-00000000000a", role="anon")
-        assert await probe.seeing(users) == {USERS[7], USERS[3]}
+        assert await probe.sighting(users) == Sighting(frozenset({USERS[7], USERS[3]}), 3)
         # Known messages are new to those who were not asked before.
         send(owner, USERS[1])
         asked = waiting(*USERS[:3])
-        assert await probe.seeing(asked | waiting(USERS[7])) == {USERS[1]}
-        assert await probe.seeing(asked | waiting(USERS[3])) == {USERS[3]}
-        assert await probe.seeing(asked) == set()
+        assert await probe.sighting(asked | waiting(USERS[7])) == Sighting(frozenset({USERS[1]}), 1)
+        assert await probe.sighting(asked | waiting(USERS[3])) == Sighting(frozenset({USERS[3]}), 1)
+        assert await probe.sighting(asked) == Sighting(frozenset(), 0)
         assert probe.counters.policy_probes == 4
         assert probe.counters.policy_probe_seconds > 0
 
@@ -252,6 +255,13 @@ async def test_many_messages_are_probed_in_portions(
     while not found or probe.policies.unfinished("jobs"):
         found.append(await probe.seeing(users))
     assert found == [set(USERS[:2]), set(USERS[2:4]), {USERS[4]}]
+    # What was unfinished is forgotten in a pause.
+    send(owner, *USERS[:5])
+    await probe.seeing(users)
+    assert probe.policies.unfinished("jobs")
+    owner("alter policy p on pgmq.q_jobs using (pg_sleep(60) is not null)")
+    assert await probe.seeing(users) is None
+    assert not probe.policies.unfinished("jobs")
 
 
 async def test_a_slow_policy_lets_the_callers_be_woken_in_turn(

@@ -5868,7 +5868,7 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) RETURNS record
+CREATE FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT fresh integer, OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) RETURNS record
     LANGUAGE plpgsql
     AS $_$
 declare
@@ -5888,6 +5888,7 @@ begin
     messages := pgmq_gateway.found_messages(queue_table, since, overlap, known, max_ids);
     until := messages.until;
     complete := messages.complete;
+    fresh := pg_catalog.cardinality(messages.fresh);
     ids := messages.recent || messages.fresh;
     -- The last ones: what became visible before a newcomer's first attempt was seen by that.
     for_newcomers := messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :] || messages.fresh;
@@ -10819,8 +10820,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.policy_judgement(queue_name text, OUT queue_t
 
 REVOKE ALL ON FUNCTION pgmq_gateway.postpone_task(task text, queue_table text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT fresh integer, OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT fresh integer, OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.probe_queues(queues text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.probe_queues(queues text[]) TO authenticator;

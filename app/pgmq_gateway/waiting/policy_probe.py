@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.backoff import Backoff
@@ -28,7 +28,7 @@ from pgmq_gateway.policy_judgement($1)
 """
 CREATE = "select pgmq_gateway.create_policy_probe($1::pg_catalog.oid)"
 PROBE = """
-select seeing, ids, until, complete
+select seeing, fresh, ids, until, complete
 from {function}($1::pg_catalog.oid, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
 DYNAMIC = "pgmq_gateway.probe_policy"
@@ -45,6 +45,17 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 10.0, 300.0
 SHORT_PAUSE_SECONDS, OBSTACLES_SECONDS = 1.0, 60.0
 # Of errors that soon disappear; None: Postgres did not respond.
 TRANSIENT_SQLSTATES = frozenset({None, LOCKED_SQLSTATE, STALE_SQLSTATE})
+
+
+class Sighting(NamedTuple, Generic[K]):
+    """What a probe has found.
+
+    groups    the waiter groups whose caller sees a message
+    messages  the number of messages that they may see: those that are new, or new to some of these groups
+    """
+
+    groups: frozenset[K]
+    messages: int
 
 
 class PolicyJudgement(NamedTuple):
@@ -92,6 +103,12 @@ class ProbedQueue:
         self.judgement: PolicyJudgement | None = None
         self.crowds: dict[Hashable, Crowd] = {}
 
+    def pause(self, seconds: float) -> None:
+        """Begin anew after so many seconds."""
+        self.paused_to = asyncio.get_running_loop().time() + seconds
+        self.judgement = None
+        self.crowds.clear()
+
 
 class PolicyProbe:
     def __init__(self, connection: ProbeConnection, database: Database, counters: Counters) -> None:
@@ -102,8 +119,8 @@ class PolicyProbe:
 
     async def seeing(
         self, queue: str, collect: Callable[[], Mapping[K, tuple[Caller, Call]]], window: float = 0.0
-    ) -> frozenset[K] | None:
-        """The waiter groups whose caller sees a message that is new since the last probe of the queue.
+    ) -> Sighting[K] | None:
+        """The waiter groups whose caller sees a message that is new since the last probe that they were in.
 
         None if the policies cannot be evaluated now: then the groups are woken in turn. One call for a queue at a time.
 
@@ -142,7 +159,7 @@ class PolicyProbe:
         probed: ProbedQueue,
         collect: Callable[[], Mapping[K, tuple[Caller, Call]]],
         overlap: float,
-    ) -> frozenset[K] | None:
+    ) -> Sighting[K] | None:
         async with self._connection.session() as session:
             began = asyncio.get_running_loop().time()
             try:
@@ -157,26 +174,27 @@ class PolicyProbe:
         probed: ProbedQueue,
         waiting: Mapping[K, tuple[Caller, Call]],
         overlap: float,
-    ) -> frozenset[K] | None:
+    ) -> Sighting[K] | None:
         if probed.judgement is None:
             (row,) = await session.fetch(JUDGEMENT, queue)
             probed.judgement = PolicyJudgement(*row.values())
         judgement = probed.judgement
         if judgement.queue_table is None or judgement.obstacles:
-            probed.judgement = None
-            probed.paused_to = asyncio.get_running_loop().time() + OBSTACLES_SECONDS
+            probed.pause(OBSTACLES_SECONDS)
             return None
         query = PROBE.format(function=await _function(session, judgement.queue_table))
-        seeing: set[K] = set()
         crowds: dict[Hashable, dict[K, Context]] = {}
         for group, (caller, call) in waiting.items():
             context = self._database.context(caller, call)
             crowds.setdefault(context.crowd, {})[group] = context
         probed.crowds = {key: probed.crowds.get(key, Crowd()) for key in crowds}
-        for key, contexts in crowds.items():
-            seeing.update(await self._ask(session, query, judgement, probed.crowds[key], contexts, overlap))
+        sightings = [
+            await self._ask(session, query, judgement, probed.crowds[key], contexts, overlap)
+            for key, contexts in crowds.items()
+        ]
         probed.backoff.reset()
-        return frozenset(seeing)
+        groups = frozenset[K]().union(*(sighting.groups for sighting in sightings))
+        return Sighting(groups, max((sighting.messages for sighting in sightings), default=0))
 
     async def _ask(
         self,
@@ -186,8 +204,8 @@ class PolicyProbe:
         crowd: Crowd,
         contexts: Mapping[K, Context],
         overlap: float,
-    ) -> list[K]:
-        """The groups of one crowd that see a message."""
+    ) -> Sighting[K]:
+        """The sighting of one crowd."""
         established = [group for group in contexts if group in crowd.groups]
         groups = [*established, *(group for group in contexts if group not in crowd.groups)]
         first = contexts[groups[0]]
@@ -210,9 +228,12 @@ class PolicyProbe:
             judgement.functions,
             judgement.fingerprint,
         )
-        seeing, crowd.known, crowd.since, crowd.complete = row.values()
+        seeing, fresh, crowd.known, crowd.since, crowd.complete = row.values()
         crowd.groups = frozenset(groups)
-        return [groups[place - 1] for place in seeing]
+        newcomers = sum(place > len(established) for place in seeing)
+        return Sighting(
+            frozenset(groups[place - 1] for place in seeing), fresh + min(newcomers, len(crowd.known) - fresh)
+        )
 
     def _took(self, probed: ProbedQueue, seconds: float) -> None:
         self._counters.policy_probes += 1
@@ -221,8 +242,7 @@ class PolicyProbe:
 
     def _failed(self, queue: str, probed: ProbedQueue, error: ProbeFailed) -> None:
         pause = SHORT_PAUSE_SECONDS if error.sqlstate in TRANSIENT_SQLSTATES else probed.backoff.delay()
-        probed.judgement = None
-        probed.paused_to = asyncio.get_running_loop().time() + pause
+        probed.pause(pause)
         logger.debug("waking the callers of queue %s in turn for %.0f s: %s", queue, pause, error)
 
 

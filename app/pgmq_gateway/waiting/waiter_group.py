@@ -33,9 +33,12 @@ class WaiterGroup:
     A group that is woken in vain rests, longer each time, so that messages that it cannot see cause few attempts.
 
     key       equal for the calls of the group
+    call      the last one of the group
     queues    the waiter queues that it is in
     tried_at  when it was woken last
     """
+
+    call: Call
 
     def __init__(self, key: "GroupKey", queues: Sequence["WaiterQueue"], timers: Timers) -> None:
         self.key = key
@@ -58,13 +61,9 @@ class WaiterGroup:
     def empty(self) -> bool:
         return not self._idle and not self._attempting
 
-    @property
-    def first(self) -> Call | None:
-        """The call that is attempted next, if one waits."""
-        return next(iter(self._idle)).call if self._idle else None
-
     def enter(self, call: Call) -> Waiter:
         """Add a waiter. It waits without an attempt if those before it have found nothing."""
+        self.call = call
         waiter = Waiter(call, self)
         if self._idle:
             self._idle[waiter] = None

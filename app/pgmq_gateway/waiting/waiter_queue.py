@@ -169,16 +169,17 @@ class WaiterQueue:
         try:
             while self._messages or self._sources.policies.unfinished(self.name):
                 messages, self._messages = max(self._messages, 1), 0
-                seeing = await self._sources.policies.seeing(self.name, self._waiting)
-                if seeing is None:
+                sighting = await self._sources.policies.seeing(self.name, self._waiting)
+                if sighting is None:
                     self._turns.wake_all(messages)
                 else:
-                    self._turns.wake(messages, seeing)
+                    # Not the messages reported: a probe also finds those whose report comes later.
+                    self._turns.wake(sighting.messages, sighting.groups)
         finally:
             self._asking = None
 
     def _waiting(self) -> Mapping[WaiterGroup, tuple[Caller, Call]]:
-        return {group: (group.key.caller, call) for group in self.groups if (call := group.first) is not None}
+        return {group: (group.key.caller, group.call) for group in self.groups}
 
     def _wake_due(self) -> None:
         self._due = None

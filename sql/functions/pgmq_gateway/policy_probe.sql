@@ -53,6 +53,7 @@ grant execute on function pgmq_gateway.policy_judgement to authenticator;
 -- established     the number of callers, the first ones, that were among those of the last probe. The others are asked
 --                 for the known messages too: such a message may be newer than the caller's last attempt to read
 -- seeing          the places of the callers that see a message, from 1
+-- fresh           the number of messages that are new to callers of the last probe
 -- ids             the ids to pass as `known` next time
 -- until, complete as returned by `found_messages`
 create or replace function pgmq_gateway.probe_policy(
@@ -72,6 +73,7 @@ create or replace function pgmq_gateway.probe_policy(
     functions text[],
     fingerprint text,
     out seeing integer[],
+    out fresh integer,
     out ids bigint[],
     out until timestamptz,
     out complete boolean
@@ -95,6 +97,7 @@ begin
     messages := pgmq_gateway.found_messages(queue_table, since, overlap, known, max_ids);
     until := messages.until;
     complete := messages.complete;
+    fresh := pg_catalog.cardinality(messages.fresh);
     ids := messages.recent || messages.fresh;
     -- The last ones: what became visible before a newcomer's first attempt was seen by that.
     for_newcomers := messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :] || messages.fresh;
