@@ -142,10 +142,11 @@ def test_f45_messages_are_found_without_notifications_when_the_connection_that_l
     with Proxy(socket_folder(directory) / SOCKET_NAME) as wire:
         listening = f"postgresql://authenticator@127.0.0.1:{wire.port}/{database}?sslmode=disable"
         gateway = serve(str(database), PGMQ_GATEWAY_LISTEN_URI=listening, PGMQ_GATEWAY_WAIT_POLL="0.1")
-        wire.freeze()
         with pair.client(gateway) as reader, ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(read, reader, queue)
             until(lambda: metrics(gateway)["pgmq_gateway_waiting"] == 1)
+            wire.freeze()
             pair.sql("select pgmq.send(%s, '1')", queue)
             assert waiting.result() == [1]
+            wire.heal()
         assert woken(gateway, "gateway") == woken(gateway, "sql") == 0
