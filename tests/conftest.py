@@ -5,6 +5,7 @@ import compileall
 import functools
 import os
 import shutil
+import sysconfig
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -55,13 +56,14 @@ def missing(what: str, why: str) -> NoReturn:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the package once, in the main process.
+    """Compile all packages once, in the main process.
 
-    Tests start it hundreds of times. Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each of these
-    processes would compile it anew.
+    Tests start the program hundreds of times. Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each of these
+    processes would compile them anew; uv installs packages without compiling them.
     """
     if not hasattr(config, "workerinput"):
-        compileall.compile_dir(PACKAGE, quiet=2)
+        for folder in (PACKAGE, sysconfig.get_path("purelib")):
+            compileall.compile_dir(folder, quiet=2, workers=0)
 
 
 def pytest_xdist_auto_num_workers() -> int:
