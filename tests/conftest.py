@@ -58,8 +58,8 @@ def missing(what: str, why: str) -> NoReturn:
 def pytest_configure(config: pytest.Config) -> None:
     """Compile all packages once, in the main process.
 
-    Tests start the program hundreds of times. Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each of these
-    processes would compile them anew; uv installs packages without compiling them.
+    Tests start the program hundreds of times. Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each of
+    these processes would compile them anew: uv installs packages without compiling them.
     """
     if not hasattr(config, "workerinput"):
         for folder in (PACKAGE, sysconfig.get_path("purelib")):
