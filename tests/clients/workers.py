@@ -13,8 +13,8 @@ from tests.nodejs import NODE
 
 PAGE = (REPOSITORY / "docs" / "consumers.md").read_text()
 MAX_LINES = 60
-# BATCH, LEASE_SECONDS, IDLE_SECONDS, LONGEST_PAUSE_SECONDS.
-CONSTANTS = "10, 30, 1, 10"
+# BATCH, LEASE_SECONDS, WAIT_SECONDS, LONGEST_PAUSE_SECONDS.
+CONSTANTS = "10, 30, 20, 10"
 
 
 def program(language: str, constants: str) -> str:

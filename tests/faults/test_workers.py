@@ -24,7 +24,7 @@ from tests.waiting import until
 
 KEY = "sb_secret_of_the_workers"
 # Small batches and short leases and pauses, so that much happens within seconds.
-CONSTANTS = "4, 2, 0.1, 1"
+CONSTANTS = "4, 2, 20, 1"
 TASKS = 40
 
 # What was settled, in the same transaction.
