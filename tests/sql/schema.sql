@@ -233,7 +233,7 @@ begin
     perform pgmq_gateway.check_foreign_code(
         array[
             'pgmq.meta'::regclass, 'pgmq_settings.queues'::regclass, 'pgmq_settings.burials'::regclass,
-            pgmq_gateway.partman_config()]);
+            'pgmq_settings.wake_throttles'::regclass, pgmq_gateway.partman_config()]);
     perform pgmq_gateway.remove_orphaned_settings();
     if adopt and exists (select from pgmq_gateway.orphans(array[queue_name])) then
         perform pgmq_gateway.adopt_queue(queue_name, queue_type);
@@ -419,7 +419,8 @@ begin
     perform pgmq_gateway.check_foreign_code(
         array[
             'pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, 'pgmq_settings.deduplication_ids'::regclass,
-            'pgmq_settings.queues'::regclass, 'pgmq_settings.burials'::regclass, pgmq_gateway.partman_config()]);
+            'pgmq_settings.queues'::regclass, 'pgmq_settings.burials'::regclass, 'pgmq_settings.wake_throttles'::regclass,
+            pgmq_gateway.partman_config()]);
     perform pgmq_gateway.drop_templates(queue_name);
     if not orphaned then
         perform pgmq.drop_queue(queue_name := drop_queue.queue_name);
@@ -664,6 +665,8 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
         select * from pgmq_gateway.lint_sharing(lint.queue_name)
         union all
         select * from pgmq_gateway.lint_groups(lint.queue_name)
+        union all
+        select * from pgmq_gateway.lint_wake(lint.queue_name)
         union all
         select * from pgmq_gateway.lint_dead_letters(lint.queue_name)
         union all
@@ -1188,14 +1191,17 @@ CREATE FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) R
     AS $$
 declare
     present pgmq_settings.queues;
+    was_paused boolean;
 begin
     perform pgmq_settings.check_members(settings);
     perform pgmq_gateway.check_queue_exists(queue_name);
     -- Of two calls at once, the second one finds the dead-letter queue of the first.
     perform pgmq_gateway.lock_privileges();
-    perform pgmq_gateway.check_foreign_code(array['pgmq_settings.queues'::regclass]);
+    perform pgmq_gateway.check_foreign_code(
+        array['pgmq_settings.queues'::regclass, 'pgmq_settings.wake_throttles'::regclass]);
     select s.* into present from pgmq_settings.queues as s
     where s.queue_table = lower('q_' || set_queue_settings.queue_name);
+    was_paused := present.paused;
     present.queue_table := lower('q_' || queue_name);
     -- Two names in pgmq.meta can share a table. Its settings stay with the one that they were made for.
     if not exists (select from pgmq.meta as m where m.queue_name = present.queue_name) then
@@ -1218,11 +1224,18 @@ begin
     if settings ? 'group_limit' then
         perform pgmq_settings.limit_groups(present.queue_table, present.group_limit);
     end if;
+    if settings ?| array['wake', 'wake_throttle_ms'] then
+        perform pgmq_settings.set_wake(present.queue_table, present.wake, present.wake_throttle_ms);
+    end if;
+    if was_paused and present.paused is not true then
+        perform pgmq_settings.notify_queue(present.queue_table);
+        perform pgmq_settings.report_visible(present.queue_table, 1);
+    end if;
     return pgmq_admin.queue_settings(queue_name);
 end;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) IS 'Changes settings of a queue, those that are named, and returns all: lease_seconds, max_receives, dead_letter_queue, backoff, backoff_seconds, backoff_max_seconds, backoff_jitter, on_expiry, message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, group_limit, deduplication_seconds, deduplication_by_content, paused. null restores a default. Clients that must obey queue settings use pgmq_api.';
+COMMENT ON FUNCTION pgmq_admin.set_queue_settings(queue_name text, settings jsonb) IS 'Changes settings of a queue, those that are named, and returns all: lease_seconds, max_receives, dead_letter_queue, backoff, backoff_seconds, backoff_max_seconds, backoff_jitter, on_expiry, message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, group_limit, deduplication_seconds, deduplication_by_content, paused, wake, wake_throttle_ms. null restores a default. Clients that must obey queue settings use pgmq_api.';
 
 CREATE FUNCTION pgmq_admin.set_rls(queue_name text, enabled boolean, archive boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4974,6 +4987,34 @@ CREATE FUNCTION pgmq_gateway.lint_triggers(only_queue text) RETURNS SETOF pgmq_a
     where c.oid is not null or t.truncate or r.queue_name is null;
 $_$;
 
+CREATE FUNCTION pgmq_gateway.lint_wake(only_queue text) RETURNS SETOF pgmq_admin.finding
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with woken as (
+        select q.queue_name, q.queue_table
+        from pgmq_gateway.selected_queues(only_queue) as q
+        join pgmq_settings.queues as s on s.queue_table = lower('q_' || q.queue_name)
+        where s.wake
+    )
+    select
+        w.queue_name, 'notified_twice', 'warning',
+        'Sends are announced twice: by the setting wake, for gateways, and by the trigger of pgmq.',
+        format('If no other client listens to pgmq.%s.INSERT, run pgmq_admin.disable_notify(%L).',
+            lower('q_' || w.queue_name), w.queue_name)
+    from woken as w
+    where exists (
+        select from pg_trigger as t
+        where t.tgrelid = w.queue_table and t.tgname = 'trigger_notify_queue_insert_listeners')
+    union all
+    select
+        w.queue_name, 'wake_without_trigger', 'warning',
+        'The queue has the setting wake, but sends are not announced: its trigger is missing, as after a partial restore.',
+        format('pgmq_admin.set_queue_settings(%L, ''{"wake": true}'') restores it.', w.queue_name)
+    from woken as w
+    where not exists (select from pgmq_gateway.wake_triggers(array[w.queue_table::oid]));
+$$;
+
 CREATE FUNCTION pgmq_gateway.lock_groups_of_matching(source text, target text, filter jsonb, present timestamp with time zone) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5095,7 +5136,8 @@ begin
         return extract(epoch from state.due_at - began);
     end if;
     perform pgmq_gateway.check_foreign_code(array[
-        'pgmq_gateway.maintenance', 'pgmq_settings.queues', 'pgmq_settings.progress', 'pgmq_settings.burials'
+        'pgmq_gateway.maintenance', 'pgmq_settings.queues', 'pgmq_settings.progress', 'pgmq_settings.burials',
+        'pgmq_settings.wake_throttles'
     ]::regclass[]);
     -- What a crash undoes is done again, so no commit waits for the disk.
     perform set_config('synchronous_commit', 'off', true);
@@ -5208,7 +5250,9 @@ CREATE TABLE pgmq_settings.queues (
     group_limit integer,
     deduplication_seconds integer,
     deduplication_by_content boolean,
-    paused boolean
+    paused boolean,
+    wake boolean,
+    wake_throttle_ms integer
 );
 
 CREATE FUNCTION pgmq_gateway.mark_full(settings pgmq_settings.queues) RETURNS integer
@@ -6272,6 +6316,10 @@ begin
     delete from pgmq_settings.burials as b
     where b.queue_table not in (select lower('q_' || m.queue_name) from pgmq.meta as m);
     get diagnostics affected = row_count;
+    removed := removed + affected;
+    delete from pgmq_settings.wake_throttles as w
+    where w.queue_table not in (select lower('q_' || m.queue_name) from pgmq.meta as m);
+    get diagnostics affected = row_count;
     return removed + affected;
 end;
 $$;
@@ -6593,6 +6641,7 @@ begin
     select format('has the trigger %I', t.tgname)
     from pg_trigger as t
     where written and t.tgrelid = relation
+      and t.oid not in (select w.trigger from pgmq_gateway.wake_triggers(array[relation]) as w)
       and not exists (select from pg_constraint as c where c.oid = t.tgconstraint and c.contype = 'f')
     union all
     select format('has the constraint %s, which is deferrable or an exclusion', i.indexrelid::regclass)
@@ -6695,6 +6744,8 @@ begin
             select proname::text from routines where oid >= 16384
             union
             select n from routines, unnest(names) as n
+            union
+            select w.function from pgmq_gateway.wake_triggers(tables) as w
             order by 1),
         not exists (select from code as c where pgmq_gateway.distinguishes_calls(c.text, written, c.per_row)),
         exists (
@@ -6904,6 +6955,19 @@ begin
     end if;
     return greatest(clock_timestamp() + make_interval(secs => coalesce(seconds, 0)), at);
 end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.wake_triggers(tables oid[]) RETURNS TABLE(trigger oid, function name)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select t.oid, p.proname
+    from pg_trigger as t
+    join pg_proc as p on p.oid = t.tgfoid
+    join pg_namespace as n on n.oid = p.pronamespace
+    where t.tgrelid = any (tables) and n.nspname = 'pgmq_settings' and p.proname = 'notify_wake'
+      -- After an insert, for each statement.
+      and t.tgtype = 4 and t.tgqual is null and not t.tgdeferrable and pgmq_gateway.is_shipped(p.oid);
 $$;
 
 CREATE FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text DEFAULT NULL::text) RETURNS jsonb
@@ -8743,7 +8807,9 @@ CREATE FUNCTION pgmq_settings.members() RETURNS TABLE(member text, type text, sm
         ('group_limit', 'number', 1, 1000, null, null),
         ('deduplication_seconds', 'number', 1, 604800, null, '300'),
         ('deduplication_by_content', 'boolean', null, null, null, 'false'),
-        ('paused', 'boolean', null, null, null, 'false');
+        ('paused', 'boolean', null, null, null, 'false'),
+        ('wake', 'boolean', null, null, null, 'false'),
+        ('wake_throttle_ms', 'number', 10, 60000, null, '100');
 $$;
 
 CREATE FUNCTION pgmq_settings.message_columns(queue_table text, receipt text) RETURNS text
@@ -8821,6 +8887,57 @@ begin
         from unnest(targets) with ordinality as w (target, place)
         group by w.target;
     end if;
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.notify_queue(queue_table text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pg_notify('pgmq_gateway', json_build_object('s', json_build_array(substr(queue_table, 3)))::text);
+end;
+$$;
+
+CREATE FUNCTION pgmq_settings.notify_wake() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    queue_table constant text := tg_table_name;
+    present constant timestamptz := clock_timestamp();
+    throttle constant interval := tg_argv[0]::integer * interval '1 millisecond';
+    former timestamptz;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        return null;
+    end if;
+    select w.notified_at into former from pgmq_settings.wake_throttles as w where w.queue_table = tg_table_name;
+    -- Later than now only after the clock was set back.
+    if former between present - throttle and present then
+        return null;
+    end if;
+    lock table pgmq_settings.wake_throttles in row exclusive mode;
+    perform pgmq_settings.check_own_code(array['pgmq_settings.wake_throttles'::regclass]);
+    if former is null then
+        if not pg_try_advisory_xact_lock('pgmq_settings.wake_throttles'::regclass::oid::integer, tg_relid::integer) then
+            return null;
+        end if;
+        insert into pgmq_settings.wake_throttles as w values (queue_table, present) on conflict do nothing;
+    else
+        perform from pgmq_settings.wake_throttles as w
+        where w.queue_table = tg_table_name and w.notified_at = former
+        for no key update skip locked;
+        if found then
+            update pgmq_settings.wake_throttles as w set notified_at = present where w.queue_table = tg_table_name;
+        end if;
+    end if;
+    if found then
+        perform pgmq_settings.notify_queue(queue_table);
+    end if;
+    return null;
 end;
 $$;
 
@@ -9502,6 +9619,24 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_settings.set_wake(queue_table text, wake boolean, throttle_ms integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    execute format('drop trigger if exists pgmq_settings_wake on pgmq.%I', queue_table);
+    if wake then
+        execute format(
+            'create trigger pgmq_settings_wake after insert on pgmq.%I for each statement '
+            'execute function pgmq_settings.notify_wake(%s)',
+            queue_table, coalesce(throttle_ms, 100));
+    else
+        -- No sender has locked it, because DROP TRIGGER waits for them.
+        delete from pgmq_settings.wake_throttles as w where w.queue_table = set_wake.queue_table;
+    end if;
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10166,10 +10301,17 @@ CREATE VIEW pgmq_settings.settings WITH (security_barrier='true') AS
     s.group_limit,
     s.deduplication_seconds,
     s.deduplication_by_content,
-    s.paused
+    s.paused,
+    s.wake,
+    s.wake_throttle_ms
    FROM (pgmq_settings.queues s
      CROSS JOIN LATERAL ( SELECT to_regclass(format('pgmq.%I'::text, s.queue_table)) AS oid) q)
   WHERE (has_any_column_privilege((q.oid)::oid, 'SELECT, INSERT, UPDATE'::text) OR has_table_privilege((q.oid)::oid, 'DELETE'::text));
+
+CREATE UNLOGGED TABLE pgmq_settings.wake_throttles (
+    queue_table text NOT NULL,
+    notified_at timestamp with time zone NOT NULL
+);
 
 ALTER TABLE ONLY pgmq_gateway.function_files
     ADD CONSTRAINT function_files_pkey PRIMARY KEY (file);
@@ -10203,6 +10345,9 @@ ALTER TABLE ONLY pgmq_settings.queues
 
 ALTER TABLE ONLY pgmq_settings.queues
     ADD CONSTRAINT queues_queue_name_key UNIQUE (queue_name);
+
+ALTER TABLE ONLY pgmq_settings.wake_throttles
+    ADD CONSTRAINT wake_throttles_pkey PRIMARY KEY (queue_table);
 
 CREATE INDEX idempotency_keys_expiry ON pgmq_gateway.idempotency_keys USING btree (expires_at);
 
@@ -10744,6 +10889,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.lint_time_limits() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.lint_triggers(only_queue text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.lint_wake(only_queue text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.lock_groups_of_matching(source text, target text, filter jsonb, present timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.lock_groups_of_matching(source text, target text, filter jsonb, present timestamp with time zone) TO service_role;
 
@@ -10919,6 +11066,9 @@ REVOKE ALL ON FUNCTION pgmq_gateway.usable_indexes(queue_table regclass, dead_tu
 
 REVOKE ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.wake_triggers(tables oid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.wake_triggers(tables oid[]) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.with_ids(msg_ids bigint[], state text) TO service_role;
@@ -11318,6 +11468,11 @@ GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targ
 GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.move_letters(source text, ids bigint[], targets text[], per_second double precision, present timestamp with time zone, start_at timestamp with time zone, OUT moved integer, OUT last_visible_at timestamp with time zone) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.notify_queue(queue_table text) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.notify_queue(queue_table text) TO pgmq_definer;
+
+REVOKE ALL ON FUNCTION pgmq_settings.notify_wake() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_settings.origin_expression() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.origin_expression() TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.origin_expression() TO authenticated;
@@ -11452,6 +11607,8 @@ GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at times
 GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.sent_headers(headers jsonb, expires_at timestamp with time zone, visible_at timestamp with time zone, group_id text) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.set_wake(queue_table text, wake boolean, throttle_ms integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.settle(queue_table text, operation text, receipt text, seconds integer, reason text) TO authenticated;
@@ -11553,3 +11710,5 @@ GRANT SELECT ON TABLE pgmq_settings.settings TO anon;
 GRANT SELECT ON TABLE pgmq_settings.settings TO authenticated;
 GRANT SELECT ON TABLE pgmq_settings.settings TO service_role;
 GRANT SELECT ON TABLE pgmq_settings.settings TO pgmq_definer;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE pgmq_settings.wake_throttles TO pgmq_definer;

@@ -262,6 +262,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.table_obstacles(oid[],boolean)",),
         ("pgmq_gateway.take_sample(double precision,double precision)",),
         ("pgmq_gateway.tree_faults(text)",),
+        ("pgmq_gateway.wake_triggers(oid[])",),
         ("pgmq_gateway.writes_archive(text)",),
         ("pgmq_gateway.written_tables(text,text)",),
     ]

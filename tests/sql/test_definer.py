@@ -26,6 +26,7 @@ def test_functions_run_as_their_caller_or_as_pgmq_definer(db: Sql) -> None:
         "pgmq_settings.bury(text,bigint[])",
         "pgmq_settings.bury_unread(text,bigint,timestamp with time zone)",
         "pgmq_settings.claim_ids(text,bytea,text[],integer)",
+        "pgmq_settings.notify_wake()",
         "pgmq_settings.record_ids(text,bytea,text[],bigint[])",
         "pgmq_settings.sweep_groups(text,integer,text,timestamp with time zone)",
         "pgmq_settings.trim_archive(text,bigint,bigint,timestamp with time zone)",
@@ -64,6 +65,7 @@ def test_pgmq_definer_can_only_use_messages(db: Sql) -> None:
         ("pgmq_settings.burials", "INSERT,SELECT,UPDATE"),
         ("pgmq_settings.deduplication_ids", "DELETE,INSERT,SELECT,UPDATE"),
         ("pgmq_settings.settings", "SELECT"),
+        ("pgmq_settings.wake_throttles", "INSERT,SELECT,UPDATE"),
     ]
     db("select pgmq_admin.create_queue('made'), pgmq.create('made_by_pgmq')")
     assert db("""

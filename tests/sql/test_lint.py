@@ -15,6 +15,7 @@ NO_BYPASS = "alter role service_role nobypassrls"
 INHERITING = ("create role lint_worker inherit", "grant service_role to lint_worker")
 GROUPS = "select pgmq_admin.set_queue_settings('q', '{\"group_limit\": 1}')"
 LIMITED = "select pgmq_admin.set_queue_settings('q', '{\"group_limit\": 1, \"max_receives\": 3}')"
+WOKEN = "select pgmq_admin.set_queue_settings('q', '{\"wake\": true}')"
 BURIED = """select pgmq_admin.create_queue('dead'),
     pgmq_admin.set_queue_settings('q', '{"max_receives": 1, "dead_letter_queue": "dead"}')"""
 BURY = """insert into pgmq.q_q (vt, read_ct, message) values (now(), 1, '1');
@@ -41,6 +42,8 @@ BROKEN = {
     "group_without_max_receives": [GROUPS],
     "open_groups": [LIMITED, "select pgmq_admin.grant_queue('q', 'anon', '{send}')",
                     "create policy p on pgmq.q_q to anon using (true)"],
+    "notified_twice": [WOKEN, "select pgmq.enable_notify_insert('q')"],
+    "wake_without_trigger": [WOKEN, "drop trigger pgmq_settings_wake on pgmq.q_q"],
     "failed_burials": [BURIED, "alter table pgmq.q_dead add check (message <> '1')", BURY],
     "unread_dead_letters": [BURIED, "revoke select on pgmq.q_dead from service_role"],
     "definer_access": ["revoke delete on pgmq.a_q from pgmq_definer"],
@@ -69,6 +72,8 @@ IN_ORDER = {
                     "create policy p on pgmq.q_q to anon using (headers ->> 'x-pgmq-group' = 'anon')",
                     "create policy r on pgmq.q_q to authenticated using (true)",
                     "create policy s on pgmq.q_q as restrictive to authenticated using (headers ? 'x-pgmq-group')"],
+    "notified_twice": ["select pgmq.enable_notify_insert('q')"],
+    "wake_without_trigger": [WOKEN],
     "failed_burials": [BURIED, BURY, "alter table pgmq.q_dead add check (message <> '1') not valid",
                        BURY, "update pgmq_settings.burials set failed_at = now() - interval '3 hours'"],
     "unread_dead_letters": [BURIED, "revoke delete on pgmq.q_dead from service_role"],

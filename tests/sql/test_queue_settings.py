@@ -16,7 +16,7 @@ DEFAULTS = {
     "backoff_max_seconds": 3600, "backoff_jitter": 0.2, "on_expiry": "delete", "message_keep_seconds": None,
     "archive_keep_seconds": None, "max_message_bytes": None, "max_messages": None,
     "group_limit": None, "deduplication_seconds": 300, "deduplication_by_content": False,
-    "paused": False,
+    "paused": False, "wake": False, "wake_throttle_ms": 100,
 }  # fmt: skip
 QUEUES = ("a", "b", "c")
 
@@ -81,6 +81,8 @@ def test_the_ranges_are_listed_with_the_defaults(db: Sql) -> None:
         ("deduplication_by_content", [True, False], [0, "true"]),
         ("group_limit", [1, 1000, None], [0, 1001, 1.5, "1"]),
         ("paused", [True, False], [0, "true"]),
+        ("wake", [True, False, None], [1, "true"]),
+        ("wake_throttle_ms", [10, 60000, None], [9, 60001, 10.5, "100"]),
         ("dead_letter_queue", ["b"], [1, True]),
     ],
 )

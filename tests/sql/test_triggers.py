@@ -11,7 +11,7 @@ ESCALATE = """create function pg_temp.escalate() returns trigger language plpgsq
     'begin alter role service_role superuser; return null; end'"""
 REPORT = "create function pg_temp.report() returns trigger language plpgsql as $$ begin raise 'ran as %', user; end $$"
 # A call of each SECURITY DEFINER function, on the queue `x`, which notifies.
-SETTINGS = '{"max_message_bytes": 100, "group_limit": 1}'
+SETTINGS = '{"max_message_bytes": 100, "group_limit": 1, "wake": true}'
 CALLS = {
     "pgmq_admin.create_policy": "pgmq_admin.create_policy('x', 'consumer')",
     "pgmq_admin.create_queue": "pgmq_admin.create_queue('y')",
@@ -47,6 +47,7 @@ CALLS = {
     "pgmq_settings.bury": "pgmq_settings.bury('q_x', '{1}')",
     "pgmq_settings.bury_unread": "pgmq_settings.bury_unread('q_x', 0::bigint, 'infinity')",
     "pgmq_settings.claim_ids": "pgmq_settings.claim_ids('q_x', '', '{a}', 300)",
+    "pgmq_settings.notify_wake": "public.insert_woken()",
     "pgmq_settings.record_ids": "pgmq_settings.record_ids('q_x', '', '{a}', '{1}')",
     "pgmq_settings.sweep_groups": "pgmq_settings.sweep_groups('q_x', 1, '', 'infinity')",
     "pgmq_settings.trim_archive": "pgmq_settings.trim_archive('q_x', 0::bigint, 0::bigint, 'infinity')",
@@ -106,6 +107,11 @@ def attacked(db: Sql) -> Sql:
     db("create policy p on pgmq.q_x using (true)")
     db("grant all on all tables in schema pgmq, pgmq_gateway, pgmq_settings to service_role")
     db("grant create on schema pgmq, public to service_role")
+    # Fires a trigger as a queue does, and no other ones.
+    db("create table public.woken (); grant insert on public.woken to service_role")
+    db("create trigger wake after insert on public.woken for each statement"
+       " execute function pgmq_settings.notify_wake(100)")  # fmt: skip
+    db("create function public.insert_woken() returns void language sql as 'insert into public.woken default values'")
     return db
 
 

@@ -47,6 +47,8 @@ as $lint$
         union all
         select * from pgmq_gateway.lint_groups(lint.queue_name)
         union all
+        select * from pgmq_gateway.lint_wake(lint.queue_name)
+        union all
         select * from pgmq_gateway.lint_dead_letters(lint.queue_name)
         union all
         select * from pgmq_gateway.lint_definer_access(lint.queue_name)

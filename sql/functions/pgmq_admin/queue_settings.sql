@@ -1,4 +1,4 @@
--- The settings of queues: leases, dead letters, back-off, limits.
+-- The settings of queues: leases, dead letters, back-off, limits, notifications.
 --
 -- Why SECURITY DEFINER: only the owner of the settings can write them, and only the owner of a queue's table can add a
 -- trigger to it. The triggers' texts are fixed but for whole numbers and the name of the table. Before the settings are
@@ -13,14 +13,17 @@ set lock_timeout = '3s'
 as $set$
 declare
     present pgmq_settings.queues;
+    was_paused boolean;
 begin
     perform pgmq_settings.check_members(settings);
     perform pgmq_gateway.check_queue_exists(queue_name);
     -- Of two calls at once, the second one finds the dead-letter queue of the first.
     perform pgmq_gateway.lock_privileges();
-    perform pgmq_gateway.check_foreign_code(array['pgmq_settings.queues'::regclass]);
+    perform pgmq_gateway.check_foreign_code(
+        array['pgmq_settings.queues'::regclass, 'pgmq_settings.wake_throttles'::regclass]);
     select s.* into present from pgmq_settings.queues as s
     where s.queue_table = lower('q_' || set_queue_settings.queue_name);
+    was_paused := present.paused;
     present.queue_table := lower('q_' || queue_name);
     -- Two names in pgmq.meta can share a table. Its settings stay with the one that they were made for.
     if not exists (select from pgmq.meta as m where m.queue_name = present.queue_name) then
@@ -43,6 +46,13 @@ begin
     if settings ? 'group_limit' then
         perform pgmq_settings.limit_groups(present.queue_table, present.group_limit);
     end if;
+    if settings ?| array['wake', 'wake_throttle_ms'] then
+        perform pgmq_settings.set_wake(present.queue_table, present.wake, present.wake_throttle_ms);
+    end if;
+    if was_paused and present.paused is not true then
+        perform pgmq_settings.notify_queue(present.queue_table);
+        perform pgmq_settings.report_visible(present.queue_table, 1);
+    end if;
     return pgmq_admin.queue_settings(queue_name);
 end;
 $set$;
@@ -50,7 +60,7 @@ comment on function pgmq_admin.set_queue_settings is
     'Changes settings of a queue, those that are named, and returns all: lease_seconds, max_receives, '
     'dead_letter_queue, backoff, backoff_seconds, backoff_max_seconds, backoff_jitter, on_expiry, '
     'message_keep_seconds, archive_keep_seconds, max_message_bytes, max_messages, group_limit, deduplication_seconds, '
-    'deduplication_by_content, paused. null restores a default. Clients that must obey queue settings use pgmq_api.';
+    'deduplication_by_content, paused, wake, wake_throttle_ms. null restores a default. Clients that must obey queue settings use pgmq_api.';
 revoke all on function pgmq_admin.set_queue_settings from public;
 grant execute on function pgmq_admin.set_queue_settings to service_role;
 

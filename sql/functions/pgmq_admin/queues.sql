@@ -47,7 +47,7 @@ begin
     perform pgmq_gateway.check_foreign_code(
         array[
             'pgmq.meta'::regclass, 'pgmq_settings.queues'::regclass, 'pgmq_settings.burials'::regclass,
-            pgmq_gateway.partman_config()]);
+            'pgmq_settings.wake_throttles'::regclass, pgmq_gateway.partman_config()]);
     perform pgmq_gateway.remove_orphaned_settings();
     if adopt and exists (select from pgmq_gateway.orphans(array[queue_name])) then
         perform pgmq_gateway.adopt_queue(queue_name, queue_type);
@@ -92,7 +92,8 @@ begin
     perform pgmq_gateway.check_foreign_code(
         array[
             'pgmq.meta'::regclass, 'pgmq_gateway.samples'::regclass, 'pgmq_settings.deduplication_ids'::regclass,
-            'pgmq_settings.queues'::regclass, 'pgmq_settings.burials'::regclass, pgmq_gateway.partman_config()]);
+            'pgmq_settings.queues'::regclass, 'pgmq_settings.burials'::regclass, 'pgmq_settings.wake_throttles'::regclass,
+            pgmq_gateway.partman_config()]);
     perform pgmq_gateway.drop_templates(queue_name);
     if not orphaned then
         perform pgmq.drop_queue(queue_name := drop_queue.queue_name);

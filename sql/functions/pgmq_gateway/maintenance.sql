@@ -92,6 +92,10 @@ begin
     delete from pgmq_settings.burials as b
     where b.queue_table not in (select lower('q_' || m.queue_name) from pgmq.meta as m);
     get diagnostics affected = row_count;
+    removed := removed + affected;
+    delete from pgmq_settings.wake_throttles as w
+    where w.queue_table not in (select lower('q_' || m.queue_name) from pgmq.meta as m);
+    get diagnostics affected = row_count;
     return removed + affected;
 end;
 $remove$;
@@ -273,7 +277,8 @@ begin
         return extract(epoch from state.due_at - began);
     end if;
     perform pgmq_gateway.check_foreign_code(array[
-        'pgmq_gateway.maintenance', 'pgmq_settings.queues', 'pgmq_settings.progress', 'pgmq_settings.burials'
+        'pgmq_gateway.maintenance', 'pgmq_settings.queues', 'pgmq_settings.progress', 'pgmq_settings.burials',
+        'pgmq_settings.wake_throttles'
     ]::regclass[]);
     -- What a crash undoes is done again, so no commit waits for the disk.
     perform set_config('synchronous_commit', 'off', true);

@@ -82,6 +82,25 @@ $referred$;
 revoke all on function pgmq_gateway.referred from public;
 grant execute on function pgmq_gateway.referred to authenticator;
 
+-- The triggers of the setting wake on some tables. They are no obstacle: they wait for no other transaction, and leave
+-- nothing that a caller can see. By name, because the login role may not use the schema pgmq_settings.
+create or replace function pgmq_gateway.wake_triggers(tables oid[])
+returns table (trigger oid, function name)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $triggers$
+    select t.oid, p.proname
+    from pg_trigger as t
+    join pg_proc as p on p.oid = t.tgfoid
+    join pg_namespace as n on n.oid = p.pronamespace
+    where t.tgrelid = any (tables) and n.nspname = 'pgmq_settings' and p.proname = 'notify_wake'
+      -- After an insert, for each statement.
+      and t.tgtype = 4 and t.tgqual is null and not t.tgdeferrable and pgmq_gateway.is_shipped(p.oid);
+$triggers$;
+revoke all on function pgmq_gateway.wake_triggers from public;
+grant execute on function pgmq_gateway.wake_triggers to authenticator;
+
 -- Why a table itself is an obstacle, apart from its expressions.
 create or replace function pgmq_gateway.table_faults(relation oid, written boolean)
 returns setof text
@@ -111,6 +130,7 @@ begin
     select format('has the trigger %I', t.tgname)
     from pg_trigger as t
     where written and t.tgrelid = relation
+      and t.oid not in (select w.trigger from pgmq_gateway.wake_triggers(array[relation]) as w)
       and not exists (select from pg_constraint as c where c.oid = t.tgconstraint and c.contype = 'f')
     union all
     select format('has the constraint %s, which is deferrable or an exclusion', i.indexrelid::regclass)
@@ -212,6 +232,8 @@ begin
             select proname::text from routines where oid >= 16384
             union
             select n from routines, unnest(names) as n
+            union
+            select w.function from pgmq_gateway.wake_triggers(tables) as w
             order by 1),
         not exists (select from code as c where pgmq_gateway.distinguishes_calls(c.text, written, c.per_row)),
         exists (

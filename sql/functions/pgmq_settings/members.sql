@@ -27,7 +27,9 @@ as $members$
         ('group_limit', 'number', 1, 1000, null, null),
         ('deduplication_seconds', 'number', 1, 604800, null, '300'),
         ('deduplication_by_content', 'boolean', null, null, null, 'false'),
-        ('paused', 'boolean', null, null, null, 'false');
+        ('paused', 'boolean', null, null, null, 'false'),
+        ('wake', 'boolean', null, null, null, 'false'),
+        ('wake_throttle_ms', 'number', 10, 60000, null, '100');
 $members$;
 revoke all on function pgmq_settings.members from public;
 grant execute on function pgmq_settings.members to service_role;

@@ -8,7 +8,7 @@ select
     s.queue_table, s.queue_name, s.lease_seconds, s.max_receives, s.dead_letter_queue, s.backoff, s.backoff_seconds,
     s.backoff_max_seconds, s.backoff_jitter, s.on_expiry, s.message_keep_seconds, s.archive_keep_seconds,
     s.max_message_bytes, s.max_messages, s.is_full, s.group_limit, s.deduplication_seconds, s.deduplication_by_content,
-    s.paused
+    s.paused, s.wake, s.wake_throttle_ms
 from pgmq_settings.queues as s
 cross join lateral (select pg_catalog.to_regclass(pg_catalog.format('pgmq.%I', s.queue_table)) as oid) as q
 where pg_catalog.has_any_column_privilege(q.oid, 'SELECT, INSERT, UPDATE')

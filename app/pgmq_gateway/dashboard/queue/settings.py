@@ -18,6 +18,10 @@ SECTIONS: Mapping[str, Mapping[str, Wording]] = {
         "lease_seconds": Wording("Lease", "seconds", help="For reads without sleep_seconds."),
         "paused": Wording("Paused", help="Reads of pgmq_api return no messages."),
     },
+    "Waiting requests": {
+        "wake": Wording("Announce sends", help="By SQL and other servers too: they wake waiting requests."),
+        "wake_throttle_ms": Wording("At most once in", "milliseconds"),
+    },
     "Failed messages": {
         "max_receives": Wording("Receives", unset="no limit", help="A message that was read so often is dead."),
         "dead_letter_queue": Wording("Dead-letter queue", unset="none: the archive", help="Where dead messages go."),
