@@ -206,6 +206,13 @@ def database(new_database: Callable[..., str], template: str) -> str:
 
 
 @pytest.fixture
+def own_sql(database: str, directory: DataDirectory) -> Iterator[Sql]:
+    """Run SQL as the owner of the test's database."""
+    with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as connection:
+        yield runner(connection)
+
+
+@pytest.fixture
 def serve(tmp_path: Path, directory: DataDirectory) -> Iterator[Serve]:
     """serve(database, "--workers", "2", PGRST_X="…"): a gateway for one test on a database, stopped at the end."""
     started: list[Server] = []

@@ -132,6 +132,7 @@ def test_a_secret_file_must_be_utf8(config: Config, tmp_path: Path) -> None:
         ("\ndb-pool = 0", "{}:2: db-pool: Input should be greater than or equal to 1"),
         ('db-schema = "pg_catalog"', "{}:1: db-schema: pg_catalog must not be exposed"),
         ('db-schema = "pgmq_settings"', "{}:1: db-schema: pgmq_settings must not be exposed"),
+        ('db-channel = "pgmq_gateway"', "{}:1: db-channel: pgmq_gateway is the channel of wake-ups between gateways"),
         ('db-schemas = ","', "{}:1: db-schemas: no schema is exposed: name at least one"),
         ('jwt-secret = "s3cret"', "{}:1: jwt-secret: the secret has 6 bytes and needs at least 32"),
         ('app.settings.ok = 1\napp.settings.a-b = "s3cret"', "{}:2: app.settings.a-b: Postgres accepts only letters"),

@@ -36,6 +36,9 @@ MASKED = f"{MASK} is what --dump-config prints in place of a secret: write the s
 MAX_BATCH = 100_000
 MAX_READ = 10_000
 
+# Of notifications between gateways.
+WAKEUP_CHANNEL = "pgmq_gateway"
+
 # Fields for which an empty value is a value. For others, as in PostgREST, it selects the default.
 EMPTY_ALLOWED = {"db_anon_role", "db_extra_search_path"}
 
@@ -325,6 +328,13 @@ class Settings(BaseModel):
             raise ValueError("no schema is exposed: name at least one, such as pgmq_public")
         if internal := {INTERNAL, SETTINGS, "pg_catalog", "information_schema"} & set(value):
             raise ValueError(f"{', '.join(sorted(internal))} must not be exposed, because it is internal: remove it")
+        return value
+
+    @field_validator("db_channel")
+    @classmethod
+    def _no_wakeups(cls, value: str) -> str:
+        if value == WAKEUP_CHANNEL:
+            raise ValueError(f"{value} is the channel of wake-ups between gateways: choose another name")
         return value
 
     @field_validator("server_host", "admin_server_host")

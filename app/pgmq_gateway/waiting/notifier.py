@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from pgmq_gateway.calls.watch import FAILURES, CatalogWatch
 from pgmq_gateway.database.driver import loggable
+from pgmq_gateway.settings.model import WAKEUP_CHANNEL
 from pgmq_gateway.waiting.wakeups import Wakeups
 
 logger = logging.getLogger("pgmq_gateway")
@@ -28,7 +29,7 @@ class Notifier:
     Where that connection cannot listen, because it leads to a standby or `db-channel-enabled` is off, nothing is sent.
     """
 
-    channel = "pgmq_gateway"
+    channel = WAKEUP_CHANNEL
 
     def __init__(self, watch: CatalogWatch, wakeups: Wakeups) -> None:
         self._watch = watch
