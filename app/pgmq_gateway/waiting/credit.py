@@ -1,6 +1,7 @@
 """Credit of streams: the messages that a client has and has not settled, of which it may have so many at once."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -81,16 +82,14 @@ class Settlements:
         read = _READERS.get((call.function.schema, call.function.name))
         if read is None:
             return
-        try:
+        # What Postgres has read in another way, the streams find out from the database.
+        with suppress(msgspec.DecodeError, ValueError, RecursionError):
             arguments = _arguments.decode(call.body)
-            settled = read(arguments, (answer.body or "").encode())
-        except (msgspec.DecodeError, ValueError):
-            return
-        for one in settled:
-            if isinstance(one, str):
-                self.settle(arguments.queue_name, one)
-            else:
-                self.give_back((arguments.queue_name.lower(), one))
+            for one in read(arguments, (answer.body or "").encode()):
+                if isinstance(one, str):
+                    self.settle(arguments.queue_name, one)
+                else:
+                    self.give_back((arguments.queue_name.lower(), one))
 
     def settle(self, queue: str, receipt: str) -> None:
         """The delivery with this receipt is over."""

@@ -94,14 +94,29 @@ class Streams:
         """End all streams, and each new one after its first read."""
         self.ended = reason
         for stream in self._open:
-            stream.wake.set()
+            stream.wake()
 
 
 class Stream:
-    """One stream: a loop that reads while there is credit, and writes heartbeats.
+    """One stream: a loop that reads while there is credit, and writes heartbeats."""
 
-    wake  set when the loop has something to do
-    """
+    __slots__ = (
+        "_caller",
+        "_calls",
+        "_checked_at",
+        "_credit",
+        "_first",
+        "_max_end",
+        "_now",
+        "_paused_until",
+        "_read",
+        "_renewal",
+        "_sleep",
+        "_streams",
+        "_token_end",
+        "_woken",
+        "_written_at",
+    )
 
     def __init__(
         self,
@@ -112,12 +127,13 @@ class Stream:
         renewal: Renewal | None,
         lifetime: float,
     ) -> None:
-        self.wake = asyncio.Event()
+        self._woken = False
+        self._sleep: asyncio.Future[None] | None = None
         self._now = asyncio.get_running_loop().time
         self._streams = streams
         self._caller = caller
         self._calls = calls
-        self._credit = Credit(credit, streams.settlements, self.wake.set)
+        self._credit = Credit(credit, streams.settlements, self.wake)
         self._renewal = renewal
         now = self._now()
         self._max_end = now + lifetime
@@ -134,7 +150,8 @@ class Stream:
         """Write the events until the end of the stream. Raises ClientGone."""
         try:
             await self._write(write, events.RETRY)
-            await self._deliver(write, self._first)
+            first, self._first = self._first, None
+            await self._deliver(write, first)
             while (reason := self._reason) is None:
                 await self._step(write)
             if self._read is not None:
@@ -151,8 +168,13 @@ class Stream:
         self._credit.close()
         self._streams.close(self)
         if self._read is not None:
-            with suppress(GatewayError, ClientGone):
-                await self._read
+            await asyncio.gather(self._read, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Let the loop look what there is to do."""
+        self._woken = True
+        if self._sleep is not None and not self._sleep.done():
+            self._sleep.set_result(None)
 
     @property
     def _reason(self) -> Reason | None:
@@ -165,7 +187,7 @@ class Stream:
 
     async def _step(self, write: Write) -> None:
         """Do what is due, and sleep until more is."""
-        self.wake.clear()
+        self._woken = False
         if self._calls.abandoned():
             raise ClientGone
         if self._read is not None and self._read.done():
@@ -177,11 +199,12 @@ class Stream:
             await self._write(write, events.ALIVE if self._streams.available() else events.UNAVAILABLE)
         if self._read is None and self._credit.left > 0 and self._now() >= self._paused_until:
             self._start_read()
-        await self._sleep()
+        if not self._woken:
+            await self._rest()
 
     def _start_read(self) -> None:
         self._read = asyncio.ensure_future(self._execute_read(self._end - self._now()))
-        self._read.add_done_callback(lambda _: self.wake.set())
+        self._read.add_done_callback(lambda _: self.wake())
 
     async def _execute_read(self, wait: float) -> Answer:
         call = self._calls.read(min(self._credit.left, MAX_MESSAGES_PER_READ), max(wait, 0))
@@ -244,11 +267,14 @@ class Stream:
         await write(part)
         self._written_at = self._now()
 
-    async def _sleep(self) -> None:
-        timer = asyncio.get_running_loop().call_at(self._next_at, self.wake.set)
+    async def _rest(self) -> None:
+        """Sleep until it is woken, or the next thing is due."""
+        loop = asyncio.get_running_loop()
+        self._sleep, timer = loop.create_future(), loop.call_at(self._next_at, self.wake)
         try:
-            await self.wake.wait()
+            await self._sleep
         finally:
+            self._sleep = None
             timer.cancel()
 
     @property

@@ -27,6 +27,8 @@ class StreamCalls:
     given  the arguments of its reads, as JSON, without n
     """
 
+    __slots__ = ("_catalog", "_given", "_read")
+
     def __init__(self, read: Call, given: Mapping[str, str], catalog: Catalog) -> None:
         self._read = read
         self._given = given

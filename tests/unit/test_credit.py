@@ -1,0 +1,107 @@
+"""The credit of streams, and the calls that return it."""
+
+import pytest
+
+from pgmq_gateway.calls.call import Answer, Call
+from pgmq_gateway.calls.catalog import Function, Result
+from pgmq_gateway.calls.statement import Statement
+from pgmq_gateway.http.request import RequestSettings
+from pgmq_gateway.postgrest.media import ARRAY
+from pgmq_gateway.postgrest.preferences import NO_PREFERENCES, Preferences
+from pgmq_gateway.waiting.credit import Credit, Settlements
+
+RECEIPT = "7.1.1795988748607430"
+
+
+def called(name: str, body: str | None, preferences: Preferences = NO_PREFERENCES, schema: str = "pgmq_api") -> Call:
+    function = Function(schema, name, (), Result.SCALAR, returns_set=False, volatile=True)
+    request = RequestSettings("POST", "/", "{}", "{}")
+    return Call(function, Statement(""), request, ARRAY, preferences, read_only=False, body=body)
+
+
+def left(call: Call, result: str | None) -> int:
+    """The credit of a stream of two that has a message of the queue Jobs, after a call."""
+    settlements = Settlements()
+    credit = Credit(2, settlements, lambda: None)
+    credit.use("Jobs", RECEIPT)
+    settlements.note(call, Answer(None, 1, result))
+    return credit.left
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "result"),
+    [
+        ("ack", f'"receipt": "{RECEIPT}"', '"acked"'),
+        ("retry", f'"receipt": "{RECEIPT}"', '"retried"'),
+        ("retry", f'"receipt": "{RECEIPT}"', '"rejected"'),
+        ("reject", f'"receipt": "{RECEIPT}"', '"rejected"'),
+        ("delete", '"message_id": 7', "true"),
+        ("archive", '"message_id": "7"', "true"),
+        ("delete_batch", '"message_ids": [6, 7]', "[7]"),
+        ("archive_batch", '"message_ids": [7]', "[7]"),
+        ("settle", f'"acks": ["{RECEIPT}"]', f'[{{"receipt": "{RECEIPT}", "outcome": "acked"}}]'),
+    ],
+)
+@pytest.mark.parametrize("queue", ["Jobs", "jobs"])
+def test_a_settled_message_returns_its_credit(name: str, more: str, result: str, queue: str) -> None:
+    assert left(called(name, f'{{"queue_name": "{queue}", {more}}}'), result) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "result"),
+    [
+        ("ack", f'"receipt": "{RECEIPT}"', '"gone"'),
+        ("ack", '"receipt": "7.2.1795988748607430"', '"acked"'),
+        ("extend", f'"receipt": "{RECEIPT}"', '"extended"'),
+        ("delete", '"message_id": 7', "false"),
+        ("delete_batch", '"message_ids": [7]', "[]"),
+        ("delete_batch", '"message_ids": [7]', "7\n"),
+        ("settle", f'"acks": ["{RECEIPT}"]', f'[{{"receipt": "{RECEIPT}", "outcome": "stale"}}]'),
+        ("settle", f'"extensions": ["{RECEIPT}"]', f'[{{"receipt": "{RECEIPT}", "outcome": "extended"}}]'),
+        ("settle", f'"acks": ["{RECEIPT}"]', '[{"outcome": "acked"}]'),
+        ("settle", '"acks": []', '[{"receipt": "x.1", "outcome": "acked"}]'),
+        ("settle", '"acks": []', None),
+    ],
+)
+def test_other_results_return_none(name: str, more: str, result: str | None) -> None:
+    assert left(called(name, f'{{"queue_name": "jobs", {more}}}'), result) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        called("delete", '{"queue_name": "other", "message_id": 7}'),
+        called("delete", '{"queue_name": "jobs", "message_id": 7}', schema="public"),
+        called("delete", '{"queue_name": "jobs", "message_id": 7}', Preferences(rollback=True)),
+        called("delete", '{"queue_name": "jobs", "message_id": "seven"}'),
+        called("delete", '{"message_id": 7}'),
+        called("delete", None),
+    ],
+)
+def test_other_calls_return_none(call: Call) -> None:
+    assert left(call, "true") == 1
+
+
+def test_a_message_that_is_delivered_again_uses_the_credit_of_its_new_stream() -> None:
+    settlements, returned = Settlements(), list[str]()
+    one = Credit(1, settlements, lambda: returned.append("one"))
+    other = Credit(1, settlements, lambda: returned.append("other"))
+    assert not one.use("jobs", RECEIPT)
+    assert not other.use("jobs", "7.2.1795988748607430")
+    assert (one.left, other.left, returned) == (1, 0, ["one"])
+    assert other.use("jobs", "7.3.1795988748607430")
+    assert (other.left, returned) == (0, ["one", "other"])
+
+
+def test_the_database_tells_which_messages_are_still_leased() -> None:
+    settlements = Settlements()
+    credit = Credit(3, settlements, lambda: None)
+    for receipt in ("1.1.5", "2.1.5", "3.1.5"):
+        credit.use("jobs", receipt)
+    asked = credit.receipts()["jobs"]
+    # Settled and delivered again while the database was asked.
+    credit.use("jobs", "1.2.5")
+    credit.keep("jobs", asked, ["2.1.5"])
+    assert credit.receipts() == {"jobs": ["2.1.5", "1.2.5"]}
+    credit.close()
+    assert (credit.left, settlements.held_by) == (3, {})
