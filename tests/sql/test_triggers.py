@@ -38,7 +38,10 @@ CALLS = {
     "pgmq_admin.unexpose": "pgmq_admin.unexpose()",
     "pgmq_gateway.claim_key": "pgmq_gateway.claim_key('k', 1::bigint, 'f', '1s')",
     "pgmq_gateway.database_metrics": "pgmq_gateway.database_metrics()",
+    "pgmq_gateway.found_messages": "pgmq_gateway.found_messages((select c.oid::regclass from pg_class as c"
+    " where c.relname = 'q_x'), null, 1::float8, '{}', 10)",
     "pgmq_gateway.maintain": "pgmq_gateway.maintain(60000)",
+    "pgmq_gateway.probe_queues": "pgmq_gateway.probe_queues('{x}')",
     "pgmq_gateway.queue_metrics": "pgmq_gateway.queue_metrics(10)",
     "pgmq_gateway.remove_expired_keys": "pgmq_gateway.remove_expired_keys(1)",
     "pgmq_gateway.store_answers": "pgmq_gateway.store_answers('{k}', '{f}', 60, '', null, '{1}', null, null, '{x}')",
