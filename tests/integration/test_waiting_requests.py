@@ -54,8 +54,8 @@ def pop(gateway: RunningGateway, headers: Headers, wait: int = 50) -> httpx.Resp
     return httpx.post(f"{gateway.server.url}{MESSAGES}/pop?wait_seconds={wait}", headers=headers, timeout=60)
 
 
-def send(gateway: RunningGateway, headers: Headers, *messages: object) -> None:
-    sent = gateway.client.post(MESSAGES, headers=headers, json={"messages": messages})
+def send(gateway: RunningGateway, headers: Headers, *messages: object, path: str = MESSAGES) -> None:
+    sent = gateway.client.post(path, headers=headers, json={"messages": messages})
     assert sent.status_code == 201, sent.text
 
 
@@ -208,6 +208,31 @@ def test_message_limit_delays_the_wait(gateway: RunningGateway, service: Headers
     late = pop(gateway, anonymous, 1)
     assert (late.status_code, error(late)["message"]) == (429, "Too many messages")
     assert gateway.sql("select count(*) from pgmq.q_jobs") == [(1,)]
+
+
+def test_a_message_reaches_the_waiter_whose_header_a_policy_names(
+    gateway: RunningGateway, service: Headers, bearer: Bearer, clients: ThreadPoolExecutor
+) -> None:
+    """Requests of one caller that differ by a header do not stand for each other."""
+    gateway.sql("select pgmq_admin.create_queue('tenants')")
+    gateway.sql("select pgmq_admin.grant_queue('tenants', 'authenticated', '{read,pop}')")
+    gateway.sql(
+        "create policy tenants on pgmq.q_tenants to authenticated"
+        " using (message->>'tenant' = current_setting('request.headers')::json->>'x-tenant')"
+    )
+    caller, path = bearer("authenticated", sub="tenants"), "/queues/tenants/messages"
+
+    def wait(tenant: str) -> httpx.Response:
+        url, headers = f"{gateway.server.url}{path}/pop?wait_seconds=30", caller | {"X-Tenant": tenant}
+        return httpx.post(url, headers=headers, timeout=60)
+
+    waits = {}
+    for tenant in "ab":
+        waits[tenant] = clients.submit(wait, tenant)
+        until(lambda: waiting(gateway) == len(waits))
+    for tenant in "ba":
+        send(gateway, service, {"tenant": tenant}, path=path)
+        assert received(waits[tenant].result()) == [{"tenant": tenant}]
 
 
 def test_pipelined_request_behind_a_wait(gateway: RunningGateway, service: Headers) -> None:

@@ -92,7 +92,13 @@ class Bench:
     def group(self, caller: str = "worker") -> WaiterGroup:
         call = executable("public", RequestSettings("POST", "/", "{}", "{}"))
         key = GroupKey(
-            Caller(caller, "{}", anonymous=False), call.function, call.statement, call.representation, None, None
+            Caller(caller, "{}", anonymous=False),
+            call.request,
+            call.function,
+            call.statement,
+            call.representation,
+            None,
+            None,
         )
         group = WaiterGroup(key, [self.queue], self.timers)
         self.queue.add(group)

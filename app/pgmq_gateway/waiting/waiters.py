@@ -11,6 +11,7 @@ from pgmq_gateway.calls.catalog import Function
 from pgmq_gateway.calls.idempotency import IdempotencyKey
 from pgmq_gateway.calls.statement import Statement
 from pgmq_gateway.errors import TooManyWaiting
+from pgmq_gateway.http.request import RequestSettings
 from pgmq_gateway.postgrest.media import Representation
 from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.expiry import expires_in
@@ -21,9 +22,13 @@ from pgmq_gateway.waiting.waiter_queue import Sources, WaiterQueue
 
 
 class GroupKey(NamedTuple):
-    """Equal for the calls of a waiter group. One with an Idempotency-Key is alone: its answer may be stored."""
+    """Equal for the calls of a waiter group. One with an Idempotency-Key is alone: its answer may be stored.
+
+    request  its headers and path, which policies can read
+    """
 
     caller: Caller
+    request: RequestSettings
     function: Function
     statement: Statement
     representation: Representation
@@ -60,7 +65,7 @@ class Waiters:
 
     def enter(self, caller: Caller, call: Call) -> Waiter:
         """Add a waiter for a call, until its time or its token ends."""
-        key = GroupKey(caller, call.function, call.statement, call.representation, call.body, call.key)
+        key = GroupKey(caller, call.request, call.function, call.statement, call.representation, call.body, call.key)
         loop = asyncio.get_running_loop()
         group = self._groups.get(key)
         if group is None:
