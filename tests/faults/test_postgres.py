@@ -21,6 +21,7 @@ from tests.answers import error, key_in_use, refusal
 from tests.faults.conftest import Faulty, login
 from tests.proxy import SIDES, Proxy, Side
 from tests.server import SECRET, ready
+from tests.streams import opened
 from tests.waiting import repeated, until
 
 NOTES = "select array_agg(message::int order by message::int) from pgmq.q_{0}"
@@ -48,6 +49,17 @@ def test_f1_the_gateway_is_live_without_a_database_and_serves_once_it_connects(
             assert httpx.post(f"{gateway.url}/rpc/nothing").json()["code"] == "PGRST202"
         finally:
             assert gateway.stop() == 0
+
+
+def test_a_stream_survives_a_restart_of_the_database(faulty: Faulty, jobs: str, directory: DataDirectory) -> None:
+    """Streams, test 60."""
+    faulty.sql("select pgmq.send(%s, '1')", jobs)
+    with opened(faulty.client, jobs) as stream:
+        assert stream.message()["message"] == 1
+        kill(directory)
+        until(faulty.serves)
+        faulty.sql("select pgmq.send(%s, '2')", jobs)
+        assert stream.message()["message"] == 2
 
 
 def test_f3_a_crash_during_sends_loses_and_repeats_nothing(faulty: Faulty, jobs: str, directory: DataDirectory) -> None:
