@@ -34,12 +34,18 @@ class Turns:
         self._begin(messages, len(self._groups))
 
     def wake(self, messages: int, groups: Iterable[WaiterGroup]) -> None:
-        """Wake some of these groups for so many messages."""
+        """Wake these groups for so many messages; if there are more groups, some of them."""
         # A probe may have taken a while.
         present = [group for group in groups if group in self._groups]
-        if present:
+        if len(present) > messages:
             self._due.update(dict.fromkeys(present))
             self._begin(messages, len(present))
+            return
+        for group in present:
+            # Each sees a message of its own, perhaps: what others find must not take its turn.
+            self._due.pop(group, None)
+            self._groups.move_to_end(group)
+            group.wake(messages // len(present))
 
     def found(self, messages: int) -> None:
         """Note that an attempt has found messages."""
