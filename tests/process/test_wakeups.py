@@ -121,6 +121,32 @@ def test_a_send_in_another_gateway_wakes_a_waiter(pair: Pair, queue: str) -> Non
     until(round_trip)
 
 
+def test_sql_in_a_queue_with_wake_wakes_a_waiter(pair: Pair, queue: str) -> None:
+    def send() -> bool:
+        return pair.sql("select pgmq.send(%s, '1')", queue) != []
+
+    def round_trip() -> bool:
+        with pair.client(pair.other) as reader:
+            receive(reader, queue, send)
+        return woken(pair.other, "sql") > before
+
+    pair.sql("select pgmq_admin.set_queue_settings(%s, '{\"wake\": true}')", queue)
+    before = woken(pair.other, "sql")
+    until(round_trip)
+
+
+def test_a_message_sent_soon_after_a_notification_wakes_a_waiter_that_came_between(pair: Pair, queue: str) -> None:
+    """The trigger does not notify of it. Only after a long pause of the test it does."""
+    settings = '{"wake": true, "wake_throttle_ms": 500}'
+    pair.sql("select pgmq_admin.set_queue_settings(%s, %s)", queue, settings)
+    with pair.client(pair.other) as reader, ThreadPoolExecutor(1) as pool:
+        for number in (1, 2):
+            waiting = pool.submit(read, reader, queue)
+            until(lambda: metrics(pair.other)["pgmq_gateway_waiting"] == 1)
+            pair.sql("select pgmq.send(%s, %s::text::jsonb)", queue, str(number))
+            assert waiting.result() == [number]
+
+
 def test_a47_hostile_notifications_are_dropped(pair: Pair, queue: str) -> None:
     names = [f"q{number}" for number in range(10_000)]
     parts = [json.dumps({"g": "x", "w": names[first : first + 700]}) for first in range(0, 10_000, 700)]

@@ -5989,7 +5989,7 @@ begin
 end;
 $_$;
 
-CREATE FUNCTION pgmq_gateway.probe_queues(queues text[]) RETURNS TABLE(has_table boolean, probed boolean, visible integer, newest double precision, seconds_to_next double precision, grouped boolean, paused boolean, has_policies boolean)
+CREATE FUNCTION pgmq_gateway.probe_queues(queues text[]) RETURNS TABLE(has_table boolean, probed boolean, visible integer, newest double precision, seconds_to_next double precision, grouped boolean, paused boolean, has_policies boolean, throttle double precision)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET row_security TO 'on'
@@ -6007,7 +6007,8 @@ begin
     for queue in
         select
             c.oid, c.relrowsecurity, c.indexed, s.group_limit is not null as grouped,
-            coalesce(s.paused, false) as paused
+            coalesce(s.paused, false) as paused,
+            case when s.wake then coalesce(s.wake_throttle_ms, 100) / 1000.0 else 0 end as throttle
         from unnest(queues) with ordinality as n (name, place)
         left join pgmq_gateway.message_tables as c on c.relname = ('q_' || n.name)::name
             -- A longer name would be cut, to that of another table.
@@ -6019,6 +6020,7 @@ begin
         has_policies := coalesce(queue.relrowsecurity, false);
         grouped := queue.grouped;
         paused := queue.paused;
+        throttle := queue.throttle;
         probed := false;
         visible := null;
         newest := null;

@@ -58,6 +58,14 @@ def test_it_knows_missing_paused_and_grouped_queues(db: Sql, gateway: psycopg.Co
     assert (jobs.has_table, jobs.probed, jobs.visible, own.has_table) == (True, False, None, False)
 
 
+def test_it_knows_for_how_long_wake_is_silent(db: Sql, gateway: psycopg.Connection[Any]) -> None:
+    prepare(db, "silent", wake_throttle_ms=50)
+    prepare(db, "woken", wake=True)
+    prepare(db, "seldom", wake=True, wake_throttle_ms=2500)
+    states = probe(gateway, "silent", "woken", "seldom", "missing")
+    assert [state.throttle for state in states] == [0, 0.1, 2.5, 0]
+
+
 def test_a_locked_queue_does_not_delay_the_others(db: Sql, gateway: psycopg.Connection[Any]) -> None:
     prepare(db, "jobs", "locked")
     send(db, "jobs", 1)

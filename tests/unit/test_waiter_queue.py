@@ -19,7 +19,15 @@ from pgmq_gateway.waiting.waiters import GroupKey
 
 EMPTY = Answer(None, 0, "[]")
 STATE = QueueState(
-    exists=True, probed=True, visible=0, newest=None, next_at=None, grouped=False, paused=False, policies=False
+    exists=True,
+    probed=True,
+    visible=0,
+    newest=None,
+    next_at=None,
+    grouped=False,
+    paused=False,
+    policies=False,
+    throttle=0,
 )
 
 
@@ -371,12 +379,28 @@ def test_every_group_is_tried_in_ten_seconds_unless_the_queue_is_empty(bench: Be
 
 def test_a_suppressed_notification_is_looked_for_twice(bench: Bench) -> None:
     bench.idle(1)
+    bench.queue.observe(STATE._replace(throttle=0.1))
+    bench.timers.advance(5)
     looks: list[Any] = bench.outside.looks
     looks.clear()
     for _ in range(5):
         bench.queue.look_again()
     bench.timers.advance(0.1)
     assert len(looks) == 1
+    bench.timers.advance(5)
+    assert len(looks) == 2
+
+
+def test_a_notification_before_the_first_waiter_may_have_suppressed_others(bench: Bench) -> None:
+    bench.idle(1)
+    looks: list[Any] = bench.outside.looks
+    looks.clear()
+    for _ in range(5):
+        bench.queue.observe(STATE._replace(throttle=2))
+    bench.timers.advance(1.9)
+    assert looks == []
+    bench.timers.advance(0.1)
+    assert looks == ["jobs"]
     bench.timers.advance(5)
     assert len(looks) == 2
 

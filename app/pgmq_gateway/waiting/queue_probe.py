@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pgmq_gateway.waiting.probes import ProbeConnection
 
 PROBE = """
-select has_table, probed, visible, newest, seconds_to_next, grouped, paused, has_policies
+select has_table, probed, visible, newest, seconds_to_next, grouped, paused, has_policies, throttle
 from pgmq_gateway.probe_queues($1)
 """
 # About 50 µs each in Postgres.
@@ -24,6 +24,7 @@ class QueueState(NamedTuple):
     grouped   whether it has a group_limit
     paused    whether it is paused
     policies  whether row-level security is enabled
+    throttle  seconds for which the setting `wake` is silent after a notification; 0: it is off
     """
 
     exists: bool
@@ -34,6 +35,7 @@ class QueueState(NamedTuple):
     grouped: bool
     paused: bool
     policies: bool
+    throttle: float
 
 
 class QueueProbe:

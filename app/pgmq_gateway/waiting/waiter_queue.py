@@ -17,9 +17,8 @@ from pgmq_gateway.waiting.turns import Turns
 from pgmq_gateway.waiting.waiter_group import Timers, WaiterGroup
 from pgmq_gateway.waiting.wakeups import Wakeups
 
-# After a notification of the trigger of queues with `wake`, which is then silent for a while: usually for the first of
-# these times, seldom longer than the second one.
-LOOK_AGAIN_SECONDS = (0.1, 0.5)
+# A send that was not notified can be committed later than the throttle of `wake` ends.
+COMMIT_SECONDS = 0.4
 # Groups that are woken by each look that shows a visible message, even if it has shown the same one before.
 MAX_WOKEN_BY_LOOK = 32
 # Each group is woken once in this time, because a look shows neither late commits nor changed policies.
@@ -98,11 +97,11 @@ class WaiterQueue:
         self._due = self._timers.call_at(due, self._wake_due)
 
     def look_again(self) -> None:
-        """Look twice for messages whose notification was suppressed."""
-        now = self._timers.time()
-        self._again_until = now + LOOK_AGAIN_SECONDS[1]
+        """Look twice for messages that were sent soon after a notification, and are not notified."""
+        throttled_until = self._timers.time() + (self._state.throttle if self._state is not None else 0)
+        self._again_until = throttled_until + COMMIT_SECONDS
         if self._again is None:
-            self._again = self._timers.call_at(now + LOOK_AGAIN_SECONDS[0], self._look_again)
+            self._again = self._timers.call_at(throttled_until, self._look_again)
 
     def found(self, messages: int) -> None:
         """Note that an attempt has found messages."""
@@ -119,6 +118,9 @@ class WaiterQueue:
     def observe(self, state: QueueState) -> bool:
         """Wake waiters for what a look has shown. False if it shows no reason."""
         before, self._state = self._state, state
+        if before is None and state.throttle:
+            # The last notification may have been earlier than the first waiter.
+            self.look_again()
         if not state.exists:
             # Their attempts fail.
             dropped = before is None or before.exists

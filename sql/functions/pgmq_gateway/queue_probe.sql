@@ -27,6 +27,7 @@ grant select on pgmq_gateway.message_tables to pgmq_definer;
 -- seconds_to_next   until the next message becomes visible, rounded up to milliseconds; null: none will
 -- grouped, paused   whether the queue has a group_limit; whether it is paused
 -- has_policies      whether policies apply to its messages
+-- throttle          seconds after a notification of its setting wake in which there is no other; 0: it has no notifications
 create or replace function pgmq_gateway.probe_queues(queues text[])
 returns table (
     has_table boolean,
@@ -36,7 +37,8 @@ returns table (
     seconds_to_next double precision,
     grouped boolean,
     paused boolean,
-    has_policies boolean
+    has_policies boolean,
+    throttle double precision
 )
 language plpgsql
 security definer
@@ -56,7 +58,8 @@ begin
     for queue in
         select
             c.oid, c.relrowsecurity, c.indexed, s.group_limit is not null as grouped,
-            coalesce(s.paused, false) as paused
+            coalesce(s.paused, false) as paused,
+            case when s.wake then coalesce(s.wake_throttle_ms, 100) / 1000.0 else 0 end as throttle
         from unnest(queues) with ordinality as n (name, place)
         left join pgmq_gateway.message_tables as c on c.relname = ('q_' || n.name)::name
             -- A longer name would be cut, to that of another table.
@@ -68,6 +71,7 @@ begin
         has_policies := coalesce(queue.relrowsecurity, false);
         grouped := queue.grouped;
         paused := queue.paused;
+        throttle := queue.throttle;
         probed := false;
         visible := null;
         newest := null;
