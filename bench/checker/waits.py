@@ -5,9 +5,11 @@ by SQL, which does not notify the gateway. One is read by a client that does not
 """
 
 import asyncio
+import itertools
 import json
 import random
 import time
+from collections.abc import Iterable
 
 import aiohttp
 
@@ -19,25 +21,25 @@ from pgmq_gateway.database.driver import Connection
 # For each identity.
 WAITERS = 2
 WAIT_SECONDS = 30
-LEASE_SECONDS = 1
+LEASE_SECONDS = DELAY_SECONDS = 1
+POLL_SECONDS = 0.05
 SOURCES = ("a send", "a delayed send", "SQL", "an expired lease")
 
 
 class Waiter(Client):
     """A client that sends to one identity, and waits as it."""
 
-    async def wait(self, person: Person, queue: str, seconds: int) -> Call:
-        """Read a message as soon as there is one, and delete it."""
-        call = await self.read(person, queue, 1, LEASE_SECONDS, seconds)
-        for sight in call.sights:
-            await self.end(person, queue, sight.id)
-        return call
+    async def work_on(self, person: Person, queue: str, seconds: int) -> None:
+        """Read messages as soon as there are any, and delete them, until a wait ends without any."""
+        while (call := await self.read(person, queue, 1, LEASE_SECONDS, seconds)).sights:
+            for sight in call.sights:
+                await self.end(person, queue, sight.id)
 
     async def send_from(self, source: str, owner: Connection, person: Person, queue: str) -> None:
         """Send a message that waiting calls must notice."""
         if source == "SQL":
             return await self._send_by_sql(owner, person, queue)
-        await self.send(person, queue, 1, delay=source == "a delayed send")
+        await self.send(person, queue, 1, delay=DELAY_SECONDS if source == "a delayed send" else 0)
         if source == "an expired lease":
             await self.read(person, queue, 1, LEASE_SECONDS)
         return None
@@ -51,35 +53,23 @@ class Waiter(Client):
 
 
 async def serve(plan: Plan, history: History, owner: Connection, queue: str, seconds: int = WAIT_SECONDS) -> None:
-    """Send to clients that wait, until each identity has got its messages, or a wait has ended without any."""
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as http:
-        chance = random.Random(len(history.calls))  # noqa: S311 repeatable
-        clients = [Waiter(plan, history, Known(), http, chance) for _ in plan.people]
-        waits = [
-            asyncio.create_task(_wait_for_all(client, person, queue, seconds))
-            for client, person in zip(clients, plan.people, strict=True)
-        ]
-        letters = [(pair, source) for pair in zip(clients, plan.people, strict=True) for source in SOURCES]
+    """Send to clients that wait, until all messages are deleted, or a wait has ended without any."""
+    began, chance = len(history.calls), random.Random(len(history.calls))  # noqa: S311 repeatable
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        pairs = [(Waiter(plan, history, Known(), http, chance), person) for person in plan.people]
+        waits = [asyncio.create_task(client.work_on(person, queue, seconds)) for client, person in pairs * WAITERS]
+        letters = list(itertools.product(pairs, SOURCES))
         for (client, person), source in chance.sample(letters, len(letters)):
             await client.send_from(source, owner, person, queue)
-        await asyncio.gather(*waits)
+        sent = {number for call in history.calls[began:] for number in call.ids}
+        for _ in range(int(2 * seconds / POLL_SECONDS)):
+            if sent <= _deleted(history.calls[began:]) or any(wait.done() for wait in waits):
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
 
-async def _wait_for_all(client: Waiter, person: Person, queue: str, seconds: int) -> None:
-    """Wait with two calls at a time until all messages are deleted; then disconnect."""
-    left = len(SOURCES)
-
-    async def wait() -> None:
-        nonlocal left
-        while left > 0:
-            sights = (await client.wait(person, queue, seconds)).sights
-            if not sights:
-                left = 0
-            left -= len(sights)
-
-    tasks = [asyncio.create_task(wait()) for _ in range(WAITERS)]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _deleted(calls: Iterable[Call]) -> set[int]:
+    return {call.target for call in calls if call.found}
