@@ -270,7 +270,7 @@ async def test_a_slow_policy_lets_the_callers_be_woken_in_turn(
     jobs(SLOW)
     send(owner, USERS[0])
     with monkeypatch.context() as patch:
-        patch.setattr(probes, "BEGIN", "begin read only; set local statement_timeout = '300ms'")
+        patch.setattr(probes, "SET_TIMEOUT", "set statement_timeout = '300ms'")
         assert await probe.seeing(waiting(*USERS)) is None
     assert probe.counters.policy_probes == 1
     assert await probe.seeing(waiting(*USERS)) is None

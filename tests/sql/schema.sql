@@ -5926,6 +5926,7 @@ declare
     asked pg_catalog.int8[];
     sees pg_catalog.bool;
 begin
+    perform pg_catalog.set_config('transaction_read_only', 'on', true);
     if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
         raise sqlstate 'GW130' using message = 'the policies have changed';
     end if;
@@ -5935,7 +5936,8 @@ begin
     fresh := pg_catalog.cardinality(messages.fresh);
     ids := messages.recent || messages.fresh;
     -- The last ones: what became visible before a newcomer's first attempt was seen by that.
-    for_newcomers := messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :] || messages.fresh;
+    for_newcomers :=
+        messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :] || messages.fresh;
     seeing := '{}';
     if settings is not null then
         for place in 1 .. pg_catalog.cardinality(settings) by 2 loop

@@ -17,7 +17,8 @@ STATEMENT_TIMEOUT_SECONDS = 5
 TIMEOUT_SECONDS = STATEMENT_TIMEOUT_SECONDS + 1
 IDLE_SECONDS = 30.0
 
-BEGIN = f"begin read only; set local statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"
+# Behind a pooler it must be set in each transaction.
+SET_TIMEOUT = f"set statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"
 
 
 class ProbeFailed(Exception):
@@ -32,7 +33,7 @@ class ProbeFailed(Exception):
 
 
 class ProbeSession:
-    """A connection of the login role. Each query is a read-only transaction that is rolled back: nothing is left.
+    """A connection of the login role. Each query is a transaction of its own.
 
     pooled   whether a pooler may run each transaction in another session
     created  the functions that probe policies in this session, by the table of their queue
@@ -44,9 +45,11 @@ class ProbeSession:
         self.created: dict[int, str] = {}
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        await self.connection.execute(BEGIN)
+        if not self.pooled:
+            return await self.connection.fetch(query, *arguments)
+        await self.connection.execute(f"begin read only; {SET_TIMEOUT}")
         rows = await self.connection.fetch(query, *arguments)
-        await self.connection.execute(f"rollback; {CLEANING_OF_POOLED}" if self.pooled else "rollback")
+        await self.connection.execute(f"rollback; {CLEANING_OF_POOLED}")
         return rows
 
 
@@ -101,6 +104,8 @@ class ProbeConnection:
             self._connector.seeks_primary = True
             connection = await self._connector()
             self._session = ProbeSession(connection, pooled=self._connector.pooled)
+            if not self._session.pooled:
+                await connection.execute(SET_TIMEOUT)
         return self._session
 
     def _disconnect(self) -> None:

@@ -1,8 +1,8 @@
 -- Which of many waiting callers see a new message of a queue, by its policies: they are woken, and then read in their own
 -- role. A wrong result costs an empty read or a delay.
 --
--- The gateway runs this in a read-only transaction of the login role, which it rolls back: neither role nor claims are
--- left. SECURITY INVOKER, as in calls.sql: it needs no privilege that set_config does not need.
+-- Everything is set for this transaction only, which is read-only. SECURITY INVOKER, as in calls.sql: it needs no
+-- privilege that set_config does not need.
 
 -- Whether policies of a queue can be evaluated for several callers in one transaction: the rule of sharing.sql for tables
 -- that are only read.
@@ -91,6 +91,7 @@ declare
     asked pg_catalog.int8[];
     sees pg_catalog.bool;
 begin
+    perform pg_catalog.set_config('transaction_read_only', 'on', true);
     if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
         raise sqlstate 'GW130' using message = 'the policies have changed';
     end if;
@@ -100,7 +101,8 @@ begin
     fresh := pg_catalog.cardinality(messages.fresh);
     ids := messages.recent || messages.fresh;
     -- The last ones: what became visible before a newcomer's first attempt was seen by that.
-    for_newcomers := messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :] || messages.fresh;
+    for_newcomers :=
+        messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :] || messages.fresh;
     seeing := '{}';
     if settings is not null then
         for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
