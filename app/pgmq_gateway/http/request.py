@@ -1,6 +1,6 @@
 """HTTP requests, and the settings that show them to SQL."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from types import MappingProxyType
@@ -100,10 +100,11 @@ class Head:
         self.bare_names = [name for name, value in parts if value is None]
         self.query = [(name, value) for name, value in pairs if name != "apikey"]
         self.query_apikey = next((value for name, value in pairs if name == "apikey"), None)
-        self.headers: Mapping[str, str] = _texts(reversed(raw))
+        texts = [(name.decode("latin-1"), value.decode(errors="replace")) for name, value in raw]
+        self.headers: Mapping[str, str] = dict(reversed(texts))
         self._raw = raw
         # SQL sees the last value of a repeated name, and cookies in a setting of their own, as in PostgREST.
-        described = _texts(raw)
+        described = dict(texts)
         described.pop("cookie", None)
         self._headers_json = _json(described)
         separator = "," if described else ""
@@ -269,10 +270,6 @@ def _is_utf8(encoded: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _texts(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode(errors="replace") for name, value in raw}
 
 
 def _json(value: Mapping[str, str] | str) -> str:

@@ -225,10 +225,17 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
 }
 # With pgmq_api, the texts are longer.
+# As a media type of the response it would make its type a union in generated clients.
+STREAMED = (
+    "With `Accept: text/event-stream` the response is a stream of messages as they become visible: `n` is then the "
+    "most messages that are unsettled at once, and `renew=true` and `renew_seconds` extend their leases while it is "
+    "open."
+)
 LEASE_TEXTS: Mapping[str, str] = {
     "send": '`{"entries": [{"message": …, "group_id": …}]}` is a batch of messages with options of their own, which '
     "returns a row for each. The parameters of the query string, but `sleep_seconds`, belong to a single message.",
-    "read": "Each message has a `receipt`, which settles this delivery and no later one.",
+    "read": f"Each message has a `receipt`, which settles this delivery and no later one. {STREAMED}",
+    "read_any": STREAMED,
 }
 
 PARAMETERS: Mapping[str, str] = {
