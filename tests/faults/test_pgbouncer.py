@@ -218,6 +218,38 @@ def test_a15_a_call_behind_a_pooler_leaves_nothing_in_the_session(
     assert [show(), show()] == [clean, clean]
 
 
+def test_26_a_policy_probe_behind_a_pooler_leaves_no_role_or_claims(
+    pooled: RunningGateway, bouncer: PgBouncer, bearer: Bearer
+) -> None:
+    pooled.sql("select pgmq_admin.create_queue('each')")
+    pooled.sql("select pgmq_admin.grant_queue('each', 'authenticated', '{pop}')")
+    pooled.sql("create policy own on pgmq.q_each to authenticated using"
+               " (message #>> '{}' = current_setting('request.jwt.claims')::json ->> 'sub')")  # fmt: skip
+
+    def pop(user: str) -> list[object]:
+        url = f"{pooled.server.url}/queues/each/messages/pop?wait_seconds=50"
+        answer = httpx.post(url, headers=bearer("authenticated", sub=user), timeout=60)
+        return [message["message"] for message in answer.json()]
+
+    def probes() -> float:
+        return metrics(pooled.server)["pgmq_gateway_policy_probes_total"]
+
+    with ThreadPoolExecutor(2) as threads:
+        ann, ben = threads.submit(pop, "ann"), threads.submit(pop, "ben")
+        until(lambda: metrics(pooled.server)["pgmq_gateway_waiting"] == 2)
+        before = probes()
+        pooled.sql("select pgmq.send('each', '\"nobody\"')")
+        until(lambda: probes() > before)
+        pooled.sql("select pgmq.send('each', '\"ben\"')")
+        assert ben.result() == ["ben"]
+        assert not ann.done()
+        with psycopg.connect(bouncer.uri(), autocommit=True) as connection:
+            left = "select current_user, nullif(current_setting('request.jwt.claims', true), '')"
+            assert {connection.execute(left).fetchone() for _ in range(4)} == {("authenticator", None)}
+        pooled.sql("select pgmq.send('each', '\"ann\"')")
+        assert ann.result() == ["ann"]
+
+
 def test_calls_with_keys_execute_once_behind_a_pooler(pooled: RunningGateway, bearer: Bearer) -> None:
     pooled.sql("select pgmq_admin.create_queue('keyed')")
 
