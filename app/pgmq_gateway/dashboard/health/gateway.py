@@ -16,7 +16,7 @@ from pgmq_gateway.dashboard.parts.widgets import Failure, heading, words
 RESPONSES, ERRORS, LATENCY = "pgmq_gateway_answers_total", "pgmq_gateway_errors_total", "pgmq_gateway_answer_seconds"
 CALLS = "pgmq_gateway_transaction_calls"
 BUSY, POOL_SIZE, WAITING = "pgmq_gateway_connections_busy", "pgrst_db_pool_max", "pgrst_db_pool_waiting"
-WORKERS = "pgmq_gateway_workers"
+WORKERS, WAITING_REQUESTS, STREAMS = "pgmq_gateway_workers", "pgmq_gateway_waiting", "pgmq_gateway_streams"
 COUNTER_COLUMNS = ("Per second", "Total")
 QUANTILES = (
     (0.5, "Latency p50"),
@@ -36,6 +36,8 @@ MEANINGS = {
     "55P03": "lock timeout",
     "57014": "statement timeout, or cancelled",
     "P0001": "raised by a function",
+    "PGMQ429": "rate limit",
+    "PGMQ503": "too many connections or waiting requests",
     "PGRST000": "database cannot be reached",
     "PGRST001": "connection lost during the call",
     "PGRST002": "function catalog not loaded yet",
@@ -88,7 +90,7 @@ class GatewayFigures:
                 self._transactions = _table(
                     "Transactions by number of calls", ("Calls", *columns, "Share"), "No transactions yet."
                 )
-            self._workers = words("", "p").classes("muted")
+            self._notes = words("", "p").classes("muted")
         self._figures.set_visibility(False)
 
     def show(self, scrape: Scrape | Problem) -> None:
@@ -108,10 +110,12 @@ class GatewayFigures:
         self._statuses.show(self._counters(scrape, RESPONSES, _status_title))
         self._codes.show(self._counters(scrape, ERRORS, _code_title))
         self._transactions.show(self._histogram(scrape))
-        workers = scrape.value(WORKERS)
-        self._workers.text = (
-            f"{workers:.0f} worker{'s' * (workers != 1)}. Totals: since the gateway started. Rates and latencies: over "
-            "the last ten seconds. p95: 95 % of responses took at most this long."
+        workers, waiting = scrape.value(WORKERS), scrape.value(WAITING_REQUESTS)
+        self._notes.text = (
+            f"{workers:.0f} worker{'s' * (workers != 1)}. {waiting:,.0f} request{'s' * (waiting != 1)} waiting for "
+            f"messages, {scrape.value(STREAMS):,.0f} as streams. Totals: since the gateway started. Rates and "
+            "latencies: over the last ten seconds. p95: 95 % of responses took at most this long, without "
+            "waiting for messages."
         )
 
     def _show_tiles(self, scrape: Scrape) -> None:
