@@ -238,15 +238,6 @@ LEASE_TEXTS: Mapping[str, str] = {
     "read_any": STREAMED,
 }
 
-# Of a read that can stream its messages. Described only: a second media type would change the type of its result in
-# clients that are generated.
-STREAMING = (
-    "With `Accept: text/event-stream` the response is a stream, in which messages are delivered as they become "
-    "visible. Then `n` is its credit, from 1 to 1000 (by default 10): messages that the client may have at once and "
-    "not have settled. It has the further parameters `renew=true`, to have leases extended while it is open, and "
-    "`renew_seconds`, and no `wait_seconds`."
-)
-
 PARAMETERS: Mapping[str, str] = {
     "n": "Maximum number of messages.",
     "wait_seconds": "Seconds for which the request waits if there are no messages; the response's "

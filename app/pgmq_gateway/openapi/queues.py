@@ -16,7 +16,6 @@ from pgmq_gateway.openapi.operations import (
     RECEIPT_PATTERN,
     SECONDS,
     SENT_ENTRIES,
-    STREAMING,
 )
 from pgmq_gateway.openapi.operations import RECEIPT as RECEIPT_SCHEMA
 from pgmq_gateway.openapi.results import answer
@@ -30,7 +29,7 @@ from pgmq_gateway.openapi.schemas import (
     Schemas,
     given,
 )
-from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES, STREAMS, WAIT_SECONDS, Parameter, Route, Type
+from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES, WAIT_SECONDS, Parameter, Route, Type
 from pgmq_gateway.schemas import LEASES
 
 TAG = "queues"
@@ -111,7 +110,6 @@ def _links(name: str, functions: Collection[str]) -> Schema:
 def _operation(function: Function, route: Route, named: Schemas, *, receipts: bool) -> Schema:
     known, leased = OPERATIONS[route.function], function.schema == LEASES
     more = f" {LEASE_TEXTS[route.function]}" if leased and route.function in LEASE_TEXTS else ""
-    more += f" {STREAMING}" if _streams(function, route) else ""
     keyed = (413, 422) if _takes_key(route) else ()
     limited = (429,) if (leased and route.batches) or WAIT_SECONDS in route.parameters else ()
     return {
@@ -146,11 +144,6 @@ def _takes_key(route: Route) -> bool:
 def _key(route: Route) -> Iterator[Schema]:
     if _takes_key(route):
         yield IDEMPOTENCY_KEY
-
-
-def _streams(function: Function, route: Route) -> bool:
-    """True if the messages of a read can be streamed."""
-    return function.schema == LEASES and any((route.method, route.path) == (one.method, one.path) for one in STREAMS)
 
 
 def _in_path(route: Route, *, receipts: bool) -> Iterator[Schema]:
