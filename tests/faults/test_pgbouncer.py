@@ -53,7 +53,7 @@ def pooled(
     assert running.stop() == 0, running.log.read_text()
 
 
-def test_f46_a_waiting_request_behind_a_pooler_without_a_listen_uri_gets_its_message(
+def test_37_f46_pgbouncer_without_listen_uri_still_delivers(
     pooled: RunningGateway, bouncer: PgBouncer, serve: Serve, bearer: Bearer
 ) -> None:
     """Twice: a message that SQL sends, which the next poll finds, and one that the same gateway sends."""

@@ -101,7 +101,7 @@ def receive(reader: httpx.Client, queue: str, send: Callable[[], bool]) -> None:
         assert set(map(str, waiting.result())) == {"1"}
 
 
-def test_a_send_in_another_worker_wakes_a_waiter(pair: Pair, queue: str) -> None:
+def test_3_send_in_another_worker_wakes_waiter(pair: Pair, queue: str) -> None:
     def round_trip() -> bool:
         with pair.client_of_worker(0) as reader, pair.client_of_worker(1) as sender:
             receive(reader, queue, lambda: send(sender, queue))
@@ -111,7 +111,7 @@ def test_a_send_in_another_worker_wakes_a_waiter(pair: Pair, queue: str) -> None
     until(round_trip)
 
 
-def test_a_send_in_another_gateway_wakes_a_waiter(pair: Pair, queue: str) -> None:
+def test_4_send_in_another_gateway_wakes_over_notify(pair: Pair, queue: str) -> None:
     def round_trip() -> bool:
         with pair.client(pair.other) as reader, pair.client(pair.workers) as sender:
             receive(reader, queue, lambda: send(sender, queue))
@@ -121,7 +121,7 @@ def test_a_send_in_another_gateway_wakes_a_waiter(pair: Pair, queue: str) -> Non
     until(round_trip)
 
 
-def test_sql_in_a_queue_with_wake_wakes_a_waiter(pair: Pair, queue: str) -> None:
+def test_5_plain_sql_with_wake_wakes_waiter(pair: Pair, queue: str) -> None:
     def send() -> bool:
         return pair.sql("select pgmq.send(%s, '1')", queue) != []
 
@@ -135,7 +135,7 @@ def test_sql_in_a_queue_with_wake_wakes_a_waiter(pair: Pair, queue: str) -> None
     until(round_trip)
 
 
-def test_a_message_sent_soon_after_a_notification_wakes_a_waiter_that_came_between(pair: Pair, queue: str) -> None:
+def test_42_wake_throttle_has_its_trailing_look(pair: Pair, queue: str) -> None:
     """The trigger does not notify of it. Only after a long pause of the test it does."""
     settings = '{"wake": true, "wake_throttle_ms": 500}'
     pair.sql("select pgmq_admin.set_queue_settings(%s, %s)", queue, settings)
@@ -147,7 +147,7 @@ def test_a_message_sent_soon_after_a_notification_wakes_a_waiter_that_came_betwe
             assert waiting.result() == [number]
 
 
-def test_a47_hostile_notifications_are_dropped(pair: Pair, queue: str) -> None:
+def test_41_a47_hostile_notifications_are_dropped(pair: Pair, queue: str) -> None:
     names = [f"q{number}" for number in range(10_000)]
     parts = [json.dumps({"g": "x", "w": names[first : first + 700]}) for first in range(0, 10_000, 700)]
     greetings = [json.dumps({"g": f"x{number}", "hi": True}) for number in range(1000)]
@@ -156,12 +156,12 @@ def test_a47_hostile_notifications_are_dropped(pair: Pair, queue: str) -> None:
     for payload in [*parts, *greetings, *unreadable]:
         pair.sql("select pg_notify('pgmq_gateway', %s)", payload)
     until(lambda: metrics(pair.other)[DROPPED] >= before + len(unreadable))
-    test_a_send_in_another_gateway_wakes_a_waiter(pair, queue)
+    test_4_send_in_another_gateway_wakes_over_notify(pair, queue)
     for gateway in (pair.other, pair.workers):
         assert gateway.log.read_text() == ""
 
 
-def test_f45_messages_are_found_without_notifications_when_the_connection_that_listens_is_lost_silently(
+def test_36_f45_listen_lost_silently_poll_covers(
     pair: Pair, queue: str, directory: DataDirectory, serve: Serve
 ) -> None:
     ((database,),) = pair.sql("select current_database()")

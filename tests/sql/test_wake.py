@@ -109,7 +109,7 @@ def test_42_a_queue_is_announced_once_in_its_time(db: Sql, announced: Announced)
     assert announced() == [{"s": ["q"]}]
 
 
-def test_43_a_queue_is_announced_after_a_crash(db: Sql, announced: Announced) -> None:
+def test_43_f20_a_queue_is_announced_after_a_crash(db: Sql, announced: Announced) -> None:
     db("select pgmq.send('q', '1')")
     forget(db)
     assert announced() == [{"s": ["q"]}]

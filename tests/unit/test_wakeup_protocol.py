@@ -190,7 +190,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("payload", HOSTILE, ids=range(len(HOSTILE)))
-def test_a47_unreadable_notifications_are_counted_and_dropped(here: Process, payload: str) -> None:
+def test_41_a47_unreadable_notifications_are_counted_and_dropped(here: Process, payload: str) -> None:
     here.wakeups.wanted("jobs")
     here.sends()
     here.wakeups.received(payload)
@@ -200,7 +200,7 @@ def test_a47_unreadable_notifications_are_counted_and_dropped(here: Process, pay
 
 
 @pytest.mark.parametrize("depth", [10, 1000])
-def test_a47_nesting_in_an_unknown_member_is_harmless(here: Process, depth: int) -> None:
+def test_41_a47_nesting_in_an_unknown_member_is_harmless(here: Process, depth: int) -> None:
     here.wakeups.wanted("jobs")
     here.sends()
     here.wakeups.received('{"a":' * depth + "1" + "}" * depth)
@@ -209,7 +209,7 @@ def test_a47_nesting_in_an_unknown_member_is_harmless(here: Process, depth: int)
 
 @given(payload=st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) |
        st.dictionaries(st.sampled_from(["g", "hi", "w", "s", "x"]), inner)).map(json.dumps) | st.text())  # fmt: skip
-def test_a47_no_notification_raises_or_wakes_a_queue_without_waiters(payload: str) -> None:
+def test_41_a47_no_notification_raises_or_wakes_a_queue_without_waiters(payload: str) -> None:
     here = Process(Clock())
     here.wakeups.received(payload)
     assert here.woken == []
@@ -219,7 +219,7 @@ def named(number: int, width: int = 0) -> Iterable[str]:
     return (f"{index:0{width}}" for index in range(number))
 
 
-def test_a47_queues_of_strangers_take_no_memory_and_hide_no_other_queue(clock: Clock, here: Process) -> None:
+def test_41_a47_queues_of_strangers_take_no_memory_and_hide_no_other_queue(clock: Clock, here: Process) -> None:
     here.wakeups.received('{"g": "other", "w": ["Jobs"]}')
     tracemalloc.start()
     try:
@@ -235,7 +235,7 @@ def test_a47_queues_of_strangers_take_no_memory_and_hide_no_other_queue(clock: C
     assert here.counters.dropped_notifications == 0
 
 
-def test_a47_notifications_above_the_budget_are_not_read(clock: Clock, here: Process) -> None:
+def test_41_a47_notifications_above_the_budget_are_not_read(clock: Clock, here: Process) -> None:
     here.wakeups.wanted("jobs")
     per_second = wakeups.BYTES_PER_SECOND / (len('{"s": ["jobs"]}') + wakeups.OVERHEAD_BYTES)
     burst = int(per_second * wakeups.BURST_SECONDS)
@@ -250,7 +250,7 @@ def test_a47_notifications_above_the_budget_are_not_read(clock: Clock, here: Pro
     assert len(here.woken) - before == pytest.approx(per_second, abs=1)
 
 
-def test_a47_a_notification_causes_no_notification_except_for_greetings(here: Process, elsewhere: Process) -> None:
+def test_41_a47_a_notification_causes_no_notification_except_for_greetings(here: Process, elsewhere: Process) -> None:
     for process in (here, elsewhere):
         process.wakeups.wanted("jobs")
         process.wakeups.greet()
