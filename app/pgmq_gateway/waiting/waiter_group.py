@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS = 32
 # After the first wake-up in vain; doubled with each further one.
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.05, 1.0
+# Of attempts that are not counted.
+NO_ROUND = -1
 
 
 class Timers(Protocol):
@@ -91,8 +93,8 @@ class WaiterGroup:
             queue.found(number)
         self._fruitless, self._rests_until = 0, 0.0
         self._round += 1
-        if more and self._idle:
-            self._wakeups += 1
+        if more:
+            self._try_next()
         self._continue()
 
     def missed(self, waiter: Waiter, outcome: Answer | GatewayError) -> None:
@@ -167,6 +169,14 @@ class WaiterGroup:
             waiter.woken_at = now
             self._start(waiter)
         self._wakeups = self._wakeups - number if self._idle and not self._fruitless else 0
+
+    def _try_next(self) -> None:
+        """Let the next waiter look for more messages. If there are none, that is no wake-up in vain."""
+        if self._idle and self._attempting < MAX_ATTEMPTS:
+            waiter, _ = self._idle.popitem(last=False)
+            waiter.woken_at = self._timers.time()
+            self._start(waiter)
+            waiter.round = NO_ROUND
 
     def _end_rest(self) -> None:
         self._timer = None

@@ -1,0 +1,139 @@
+"""Requests that wait, each on a connection of its own."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from typing import Any, NamedTuple
+
+import httpx
+import psutil
+
+from tests.gateways import Headers, RunningGateway
+from tests.process.metrics import AVAILABLE, metrics
+from tests.waiting import until
+
+# Less than most requests of these tests wait.
+TIMEOUT_SECONDS = 45
+# The probe of queues, after it has ended.
+LOOKS = """
+select 1 from pg_stat_activity
+where datname = current_database() and query = 'rollback' and state = 'idle' and state_change > %s
+"""
+
+
+class Received(NamedTuple):
+    """The response to a request that waited."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def messages(self) -> list[object]:
+        assert self.status == 200, self.body
+        return [row["message"] for row in self.body]
+
+
+class Wait:
+    """A call of a function that waits: sent, and its response still to come."""
+
+    def __init__(self, url: str, function: str, headers: Headers, arguments: object) -> None:
+        body = json.dumps(arguments).encode()
+        lines = [f"POST /rpc/{function} HTTP/1.1", "Host: gateway", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        parsed = httpx.URL(url)
+        self._socket = socket.create_connection((parsed.host, parsed.port), TIMEOUT_SECONDS)
+        self._socket.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+
+    def received(self) -> Received:
+        """The response."""
+        with HTTPResponse(self._socket, method="POST") as response:
+            response.begin()
+            body = json.loads(response.read())
+            return Received(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+
+    def disconnect(self, gateway: RunningGateway) -> None:
+        """Close the connection, and wait until the gateway has closed it too."""
+        port = self._socket.getsockname()[1]
+        self._socket.close()
+        process = psutil.Process(gateway.server.process.pid)
+        until(lambda: all(getattr(end.raddr, "port", 0) != port for end in process.net_connections("tcp")))
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Waits:
+    """The waiting requests of one test to one gateway."""
+
+    def __init__(self, gateway: RunningGateway) -> None:
+        self._gateway = gateway
+        self._all: list[Wait] = []
+
+    def begin(
+        self,
+        headers: Headers,
+        function: str = "read",
+        *,
+        queue_name: str = "jobs",
+        **arguments: object,
+    ) -> Wait:
+        """Send a request, and return when it waits: its first attempt and the look after it have ended.
+
+        It must wait for long, because this takes a while on a busy machine.
+        """
+        ((since,),) = self._gateway.sql("select clock_timestamp()")
+        first = not self._all
+        wait = self.send(headers, function, {"queue_name": queue_name, **arguments})
+        until(lambda: self._idle)
+        if first:
+            until(lambda: self._gateway.sql(LOOKS, since))
+        return wait
+
+    @property
+    def _idle(self) -> bool:
+        """True if all requests wait."""
+        figures = metrics(self._gateway.server)
+        return (
+            figures["pgmq_gateway_waiting"] == len(self._all)
+            and figures[AVAILABLE] == figures["pgmq_gateway_connections_open"]
+        )
+
+    def send(self, headers: Headers, function: str, arguments: object, seconds: int = 50) -> Wait:
+        """Send a request."""
+        wait = Wait(self._gateway.server.url, function, headers | {"Prefer": f"wait={seconds}"}, arguments)
+        self._all.append(wait)
+        return wait
+
+    def end(self, *waits: Wait) -> None:
+        """Forget requests that have ended."""
+        for wait in waits:
+            wait.close()
+            self._all.remove(wait)
+
+    def end_all(self) -> None:
+        """Forget all requests."""
+        self.end(*list(self._all))
+
+
+@contextmanager
+def waits_at(gateway: RunningGateway) -> Iterator[Waits]:
+    """Waiting requests, and at the end none."""
+    waits = Waits(gateway)
+    try:
+        yield waits
+    finally:
+        waits.end_all()
+    until(lambda: waiting(gateway) == 0)
+
+
+def waiting(gateway: RunningGateway) -> float:
+    """The number of requests that wait."""
+    return metrics(gateway.server)["pgmq_gateway_waiting"]
+
+
+def attempts(gateway: RunningGateway, outcome: str) -> float:
+    """The attempts of waiting calls with this outcome."""
+    return metrics(gateway.server).get(f'pgmq_gateway_wait_attempts_total{{outcome="{outcome}"}}', 0)
