@@ -74,7 +74,7 @@ async def waiting(gateway: HttpServer, scale: Scale) -> AsyncIterator[Figure]:
     connections = await ground.connections()
     yield Figure(f"{what}: connections", "pool", POOL, connections, "", 3, judged=Judged.DIFFERENCE)
     targets = random.choices(ground.places(len(ground.queues)), k=scale.sends)  # noqa: S311 no secret
-    for figure in await _delivery(ground, crowd, targets, scale.rate, what, 10, 3):
+    for figure in await _delivery(ground, crowd, targets, scale.rate, what, (Judged.DIFFERENCE, 10), 3):
         yield figure
     await crowd.leave()
     await ground.drop()
@@ -91,7 +91,7 @@ async def users(gateway: HttpServer, scale: Scale) -> AsyncIterator[Figure]:
     probed, began = await ground.metric(PROBE_SECONDS), time.monotonic()
     targets = random.choices(places, k=scale.sends)  # noqa: S311 no secret
     what = f"{scale.users:,} users on one queue"
-    for figure in await _delivery(ground, crowd, targets, scale.rate, what, 50, None):
+    for figure in await _delivery(ground, crowd, targets, scale.rate, what, (Judged.VALUE, 50)):
         yield figure
     share = 100 * (await ground.metric(PROBE_SECONDS) - probed) / (time.monotonic() - began)
     yield Figure(f"{what}: time of probes", "a connection", 100, share, "%", 25, judged=Judged.VALUE)
@@ -100,9 +100,15 @@ async def users(gateway: HttpServer, scale: Scale) -> AsyncIterator[Figure]:
 
 
 async def _delivery(
-    ground: Ground, crowd: Crowd, targets: Sequence[Place], rate: float, what: str, slower: float, tail: float | None
+    ground: Ground,
+    crowd: Crowd,
+    targets: Sequence[Place],
+    rate: float,
+    what: str,
+    limit: tuple[Judged, float],
+    tail: float | None = None,
 ) -> list[Figure]:
-    """Send to these places at a steady rate. Goals: of the median, `slower` ms; of p99, `tail` times that of a send."""
+    """Send to these places at a steady rate. Goals: of the median, `limit`; of p99, `tail` times that of a send."""
     crowd.forget()
     sends = await send(ground.gateway.url, ground.sender, targets, rate)
     await until(lambda: len(crowd.delays) >= len(targets))
@@ -111,12 +117,12 @@ async def _delivery(
     share = 100 * (len(crowd.delays) - crowd.strangers) / len(targets)
     answer, delay = ([1000 * seconds for seconds in found] for found in (sends, crowd.delays))
     beside = "the send's response"
+    judged, most = limit
     return [
         Figure(f"{what}: delivered", "sent", 100, share, "%", 1, at_least=True),
-        Figure(f"{what}: delivery, median", beside, median(answer), median(delay), "ms", slower,
-               judged=Judged.DIFFERENCE),
+        Figure(f"{what}: delivery, median", beside, median(answer), median(delay), "ms", most, judged=judged),
         Figure(f"{what}: delivery, p99", beside, _p99(answer), _p99(delay), "ms", tail),
-    ]  # fmt: skip
+    ]
 
 
 def _p99(numbers: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,13 +20,15 @@ from bench import isolation
 from bench.checker import ground, leased, site
 from bench.checker.consumers import MOVES as CONSUMER_MOVES
 from bench.checker.consumers import Consumer
-from bench.checker.history import History
+from bench.checker.history import SERVED_SECONDS, History
 from bench.checker.lease_model import judge_leases
 from bench.checker.model import Promise, Violation, judge
 from bench.checker.people import TEAMS, people
 from bench.checker.rounds import FLOOD_MESSAGES
 from bench.checker.turns import PATIENCE_SECONDS, delays
 from bench.checker.visits import ROWS, VISIT
+from bench.checker.wait_model import judge_waits
+from bench.checker.waits import WAIT_SECONDS, serve
 from bench.checker.workload import MOVES, Client, Plan, flood, work
 from bench.isolation import FUNCTIONS, Tally, load
 from pgmq_gateway.auth.signing import token
@@ -170,6 +172,7 @@ class Clients:
 
 PUBLIC = Clients(Client, ground.QUEUES, ground.QUEUES, MOVES, 3, judge)
 LEASES = Clients(Consumer, leased.CONSUMED, leased.SETTINGS, CONSUMER_MOVES, 1, judge_leases)
+STREAMS = replace(LEASES, queues=[leased.TASKS], moves={"send": 16, "entries": 3, "stream": 1})
 
 
 async def play(url: str, owner: str, wanted: Promise | None, clients: Clients = PUBLIC) -> set[Promise]:
@@ -352,6 +355,15 @@ async def one_by_one(*given):
         return await execute(*given)
 AdmissionQueue.execute = one_by_one
 """
+# Nobody is woken, and settled messages are not needed for further ones.
+DEAF = """
+from pgmq_gateway.waiting.credit import Credit
+from pgmq_gateway.waiting.waiter_group import WaiterGroup
+WaiterGroup.wake = lambda *_: None
+Credit.left = property(lambda credit: credit._limit)
+"""
+# With the seconds that a wait lasts, and those in which it must be served.
+SHORT_WAIT = (3, 1.0)
 CONNECTIONS = 4
 
 
@@ -405,6 +417,29 @@ def test_planted_faults_of_the_gateway_are_found(faulty: str, owner: str) -> Non
 def test_calls_that_run_one_by_one_are_found(owner: str, tmp_path: Path) -> None:
     with patched(SERIAL, owner, tmp_path) as url:
         assert asyncio.run(delayed(url, owner, 1)) != []
+
+
+async def served(url: str, owner: str, seconds: int, within: float) -> set[Promise]:
+    """The violations after waits that must be served within some seconds."""
+    history = History(served=within)
+    plan = Plan([url], people(site.SECRET.encode(), 0, teams=False), ground.QUEUES, patience=30, calm=True)
+    async with ground.owning(owner) as connection:
+        await serve(plan, history, connection, ground.QUEUES[0], seconds)
+        history.rest = {queue: await ground.rest(connection, queue) for queue in plan.queues}
+    return {violation.promise for violation in judge(history) + judge_waits(history)}
+
+
+def test_planted_faults_of_waits_and_streams_are_found(owner: str, tmp_path: Path) -> None:
+    with patched(DEAF, owner, tmp_path) as url:
+        end = time.monotonic() + DETECTION_TIMEOUT_SECONDS
+        while Promise.UNSERVED not in asyncio.run(served(url, owner, *SHORT_WAIT)):
+            assert time.monotonic() < end
+        assert Promise.OVERDRAWN in asyncio.run(play(url, owner, Promise.OVERDRAWN, STREAMS))
+    asyncio.run(emptied(owner))
+
+
+def test_all_waits_are_served(gateway: RunningGateway, owner: str) -> None:
+    assert asyncio.run(served(gateway.server.url, owner, WAIT_SECONDS, SERVED_SECONDS)) == set()
 
 
 def test_n5_a_gateway_delays_no_call_behind_slow_or_noisy_ones(gateway: RunningGateway, owner: str) -> None:
