@@ -51,8 +51,9 @@ def test_f1_the_gateway_is_live_without_a_database_and_serves_once_it_connects(
             assert gateway.stop() == 0
 
 
-def test_a_stream_survives_a_restart_of_the_database(faulty: Faulty, jobs: str, directory: DataDirectory) -> None:
-    """Streams, test 60."""
+def test_60_f47_a_stream_survives_a_restart_of_the_database(
+    faulty: Faulty, jobs: str, directory: DataDirectory
+) -> None:
     faulty.sql("select pgmq.send(%s, '1')", jobs)
     with opened(faulty.client, jobs) as stream:
         assert stream.message()["message"] == 1

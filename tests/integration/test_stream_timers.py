@@ -54,10 +54,9 @@ async def streaming(
     assert (gateway.counters.streams, gateway.counters.waiting) == (0, 0)
 
 
-async def test_heartbeat_in_silence(
+async def test_55_heartbeat_in_silence(
     directory: DataDirectory, queue: str, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Test 55."""
     monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.02)
     async with streaming(directory, queue, bearer, max_stream=3600) as (gateway, sent):
         await until_async(lambda: sent.startswith(b"retry: 2000\n\n: alive\n\n: alive\n\n"))

@@ -54,7 +54,7 @@ def in_flight(sql: Sql, queue: str) -> Callable[[], int]:
     return count
 
 
-def test_a_stream_has_the_form_of_server_sent_events(resources: httpx.Client, queue: str, sql: Sql) -> None:
+def test_61_a_stream_of_server_sent_events_keeps_digits(resources: httpx.Client, queue: str, sql: Sql) -> None:
     message = '{"n": 1.50, "text": "a\\nb", "x": 12345678901234567890}'
     sql("select pgmq.send(%s, %s::jsonb)", queue, message)
     with opened(resources, queue) as stream:
@@ -67,15 +67,14 @@ def test_a_stream_has_the_form_of_server_sent_events(resources: httpx.Client, qu
     ((row,),) = sql("select row_to_json(m)::text from pgmq_api.peek(%s) as m", queue)
     peeked = json.loads(row)
     assert event.value["message"] == peeked["message"]
-    # Test 61: the digits that Postgres wrote.
+    # As Postgres wrote them.
     assert '"n": 1.50' in event.data
     assert '"x": 12345678901234567890' in event.data
 
 
-def test_a_stream_delivers_within_its_credit(
+def test_50_a_stream_delivers_within_its_credit(
     resources: httpx.Client, consumer: httpx.Client, queue: str, send: Send, in_flight: Callable[[], int]
 ) -> None:
-    """Tests 50 and 51: a message that is settled here makes room for the next one at once."""
     send(8)
     with opened(resources, queue, n=3, sleep_seconds=600) as stream:
         delivered = stream.receipts(3)
@@ -99,7 +98,7 @@ WAYS: tuple[Way, ...] = (
 )
 
 
-def test_each_way_to_settle_returns_credit(
+def test_51_each_way_to_settle_here_returns_credit(
     resources: httpx.Client, consumer: httpx.Client, queue: str, send: Send
 ) -> None:
     send(len(WAYS) + 1)
@@ -116,10 +115,10 @@ def test_each_way_to_settle_returns_credit(
     ["select pgmq_api.ack('{queue}', '{receipt}')", "update pgmq.q_{queue} set vt = " + PAST + " where msg_id = 1"],
     ids=["settled", "lease ended"],
 )
-def test_credit_returns_without_a_call_of_this_process(
+def test_52_53_credit_returns_without_a_call_of_this_process(
     resources: httpx.Client, queue: str, send: Send, sql: Sql, over: str
 ) -> None:
-    """Tests 52 and 53: the stream asks the database."""
+    """The stream asks the database."""
     send(2)
     with opened(resources, queue, n=1, sleep_seconds=600) as stream:
         (receipt,) = stream.receipts(1)
@@ -128,10 +127,9 @@ def test_credit_returns_without_a_call_of_this_process(
     assert (message["msg_id"], message["read_ct"]) in [(2, 1), (1, 2)]
 
 
-def test_a_stream_renews_leases_while_it_is_open_and_no_longer(
+def test_54_a_stream_renews_leases_while_it_is_open_and_no_longer(
     resources: httpx.Client, consumer: httpx.Client, embedded: Server, queue: str, send: Send, sql: Sql
 ) -> None:
-    """Test 54."""
     lease = f"select vt from pgmq.q_{queue}"
     send(1)
     with opened(resources, queue, n=1, sleep_seconds=5, renew="true") as stream:
@@ -161,16 +159,15 @@ def test_a_stream_of_several_queues(
     assert sorted(found) == [(queue, 1), (queue, 2), (other, 1), (other, 2)]
 
 
-def test_a_stream_ends_with_its_token(resources: httpx.Client, queue: str, bearer: Bearer, send: Send) -> None:
-    """Test 56."""
+def test_56_a_stream_ends_with_its_token(resources: httpx.Client, queue: str, bearer: Bearer, send: Send) -> None:
     send(1)
     with opened(resources, queue, bearer("service_role", exp=int(time.time()) + 2)) as stream:
         stream.message()
         assert (stream.event().value, list(stream.lines)) == ({"reason": "token_expired"}, [])
 
 
-def test_last_event_id_changes_nothing(resources: httpx.Client, queue: str, send: Send) -> None:
-    """Test 59: a queue has no positions. A message that was not settled comes again when its lease ends."""
+def test_59_last_event_id_changes_nothing(resources: httpx.Client, queue: str, send: Send) -> None:
+    """A queue has no positions. A message that was not settled comes again when its lease ends."""
     send(2)
     with opened(resources, queue, n=1) as stream:
         assert stream.message()["msg_id"] == 1
@@ -178,8 +175,7 @@ def test_last_event_id_changes_nothing(resources: httpx.Client, queue: str, send
         assert stream.message()["msg_id"] == 2
 
 
-def test_a_refused_stream_is_an_ordinary_response(resources: httpx.Client, queue: str, bearer: Bearer) -> None:
-    """Test 62."""
+def test_62_a_refused_stream_is_an_ordinary_response(resources: httpx.Client, queue: str, bearer: Bearer) -> None:
     for path, role, status, code in (
         (f"{queue}/messages", "authenticated", 403, "42501"),
         ("nosuch/messages", "service_role", 404, "42P01"),
@@ -220,10 +216,9 @@ def test_a_known_head_streams_too(resources: httpx.Client, queue: str, send: Sen
             stream.message()
 
 
-def test_a_slow_reader_leases_no_more_than_it_takes(
+def test_58_f48_a_slow_reader_leases_no_more_than_it_takes(
     embedded: Server, consumer: httpx.Client, queue: str, sql: Sql, in_flight: Callable[[], int]
 ) -> None:
-    """Test 58."""
     number, size = 600, 50_000
     sql("select pgmq.send(%s, to_jsonb(repeat('x', %s))) from generate_series(1, %s)", queue, size, number)
     with connected(embedded, buffer=4096) as connection:
@@ -240,8 +235,9 @@ def test_a_slow_reader_leases_no_more_than_it_takes(
     assert in_flight() == number
 
 
-def test_streams_are_limited_and_end_with_the_gateway(serve: Serve, bearer: Bearer, queue: str, grant: Grant) -> None:
-    """Tests 57 and 63, and streams of a gateway that a reload replaces."""
+def test_57_63_streams_are_limited_and_end_with_the_gateway(
+    serve: Serve, bearer: Bearer, queue: str, grant: Grant
+) -> None:
     gateway = serve("postgres", PGMQ_GATEWAY_MAX_WAITING="2", PGMQ_GATEWAY_RATE_LIMITS="authenticated=1 waiting by sub")
     grant("authenticated", "read")
     user, path = bearer("authenticated", sub="ann"), f"/queues/{queue}/messages"
