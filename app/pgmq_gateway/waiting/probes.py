@@ -76,8 +76,10 @@ class ProbeConnection:
         async with self._lock:
             self._stay()
             try:
+                # A connect timeout may be longer: it leads to another server.
+                session = await self._opened()
                 async with asyncio.timeout(TIMEOUT_SECONDS):
-                    yield await self._opened()
+                    yield session
             except SERVER_ERRORS as error:
                 self._disconnect()
                 raise ProbeFailed(error, error.sqlstate) from None
