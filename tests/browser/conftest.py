@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright, expect
 
 from pgmq_gateway.auth.signing import api_key
 from pgmq_gateway.embedded.datadir import DataDirectory
@@ -54,10 +55,14 @@ class Dashboard:
     key: str = field(repr=False)
     cookie: tuple[str, str] = field(repr=False)
 
-    async def enter(self, page: Page, path: str = "/") -> None:
-        """Open a page in the session that the tests share, and must not end."""
+    async def admit(self, page: Page) -> None:
+        """Give a tab the session that the tests share, and must not end."""
         name, value = self.cookie
         await page.context.add_cookies([{"name": name, "value": value, "url": self.url}])
+
+    async def enter(self, page: Page, path: str = "/") -> None:
+        """Open a page in the session that the tests share."""
+        await self.admit(page)
         await page.goto(self.url + path)
         await expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
 
@@ -233,20 +238,52 @@ async def tab(chromium: Browser, complaints: list[str]) -> AsyncIterator[Page]:
     # Screenshots must not catch an animation halfway.
     async with await chromium.new_context(reduced_motion="reduce") as context:
         page = await context.new_page()
-        listen(page, complaints)
-        yield page
+        with listening(page, complaints):
+            yield page
     assert complaints == []
 
 
-def listen(page: Page, complaints: list[str]) -> None:
+# A new tab compiles the dashboard's scripts again, which takes more than a second of CPU.
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def window(chromium: Browser) -> AsyncIterator[Page]:
+    """One tab for all tests of the dashboard."""
+    async with await chromium.new_context(reduced_motion="reduce") as context:
+        yield await context.new_page()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def board(window: Page, dashboard: Dashboard, complaints: list[str]) -> AsyncIterator[Page]:
+    """That tab, of 1440 x 900 pixels, without cookies and storage. Errors in its console fail the test."""
+    await window.set_viewport_size({"width": 1440, "height": 900})
+    await window.emulate_media(color_scheme="light")
+    with listening(window, complaints):
+        yield window
+        await window.evaluate("() => { try { localStorage.clear(); sessionStorage.clear() } catch {} }")
+        # Of the same origin: at another the browser begins a new process.
+        await window.goto(f"{dashboard.url}/favicon.ico")
+    for other in window.context.pages[1:]:
+        await other.close()
+    await window.context.clear_cookies()
+    await window.context.clear_permissions()
+    assert complaints == []
+
+
+@contextmanager
+def listening(page: Page, complaints: list[str]) -> Iterator[None]:
     """Collect the errors of a page."""
 
     def note(message: ConsoleMessage) -> None:
         if message.type == "error" and not message.text.startswith(ERROR_RESPONSE):
             complaints.append(message.text)
 
+    def note_error(error: Error) -> None:
+        complaints.append(str(error))
+
     page.on("console", note)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("pageerror", note_error)
+    yield
+    page.remove_listener("console", note)
+    page.remove_listener("pageerror", note_error)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -263,6 +300,6 @@ def anonymous(page: Page, embedded: Server, keys: Keys) -> Client:
 
 
 @pytest.fixture
-def desk(tab: Page, dashboard: Dashboard) -> Desk:
+def desk(board: Page, dashboard: Dashboard) -> Desk:
     """The dashboard in a signed-in tab."""
-    return Desk(tab, dashboard)
+    return Desk(board, dashboard)

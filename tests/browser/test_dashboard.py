@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Browser, Page, Request, ViewportSize, expect
 
 from pgmq_gateway.auth.signing import token
 from tests import server
@@ -19,16 +19,20 @@ from tests.server import SECRET, Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-DESK = ViewportSize(width=1440, height=900)
 PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def own_origin(tab: Page, dashboard: Dashboard) -> AsyncIterator[Page]:
+async def own_origin(board: Page, dashboard: Dashboard) -> AsyncIterator[Page]:
     """A tab that must send requests to the dashboard only."""
     asked: list[str] = []
-    tab.on("request", lambda request: asked.append(request.url))
-    yield tab
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    board.on("request", note)
+    yield board
+    board.remove_listener("request", note)
     places = {f"{urlsplit(one).scheme}://{urlsplit(one).netloc}" for one in asked if not one.startswith("data:")}
     assert places == {dashboard.url}
 
@@ -36,7 +40,6 @@ async def own_origin(tab: Page, dashboard: Dashboard) -> AsyncIterator[Page]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def signed_in(own_origin: Page, dashboard: Dashboard) -> Page:
     """A tab with the page Queues."""
-    await own_origin.set_viewport_size(DESK)
     await dashboard.enter(own_origin)
     return own_origin
 

@@ -4,14 +4,14 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
+from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import Dashboard, accessible, listen, screenshot
+from tests.browser.conftest import Dashboard, accessible, screenshot
 from tests.databases import Sql
 from tests.server import Server
 
@@ -30,25 +30,11 @@ MOVED = """() => {
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
-# One for all tests: its cache keeps the scripts.
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser(chromium: Browser, dashboard: Dashboard) -> AsyncIterator[BrowserContext]:
-    """A browser that is signed in."""
-    desk: ViewportSize = {"width": 1440, "height": 900}
-    async with await chromium.new_context(viewport=desk, reduced_motion="reduce") as context:
-        await dashboard.sign_in(await context.new_page())
-        await context.pages[0].close()
-        yield context
-
-
 @pytest_asyncio.fixture(loop_scope="session")
-async def desk(browser: BrowserContext, complaints: list[str]) -> AsyncIterator[Page]:
+async def desk(board: Page, dashboard: Dashboard) -> Page:
     """A signed-in tab of 1440 x 900 pixels, without errors in its console."""
-    page = await browser.new_page()
-    listen(page, complaints)
-    yield page
-    await page.close()
-    assert complaints == []
+    await dashboard.admit(board)
+    return board
 
 
 @pytest.fixture
