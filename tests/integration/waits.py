@@ -16,10 +16,10 @@ from tests.waiting import until
 
 # Less than most requests of these tests wait.
 TIMEOUT_SECONDS = 45
-# The probe of queues, after it has ended.
+# The last look at the queues, after it has ended.
 LOOKS = """
 select 1 from pg_stat_activity
-where datname = current_database() and query = 'rollback' and state = 'idle' and state_change > %s
+where datname = current_database() and query like '%%probe_queues%%' and state = 'idle' and state_change > %s
 """
 
 
