@@ -82,7 +82,7 @@ def received(response: httpx.Response) -> list[object]:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_wait_is_capped_and_reported(
+def test_9_wait_is_capped_and_reported(
     gateway: RunningGateway, service: Headers, given: str, parameter: int | None, applied: str | None, method: str
 ) -> None:
     """With a message, so that the response comes at once."""
@@ -95,7 +95,7 @@ def test_wait_is_capped_and_reported(
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_wait_zero_and_invalid(gateway: RunningGateway, service: Headers) -> None:
+def test_10_wait_zero_and_invalid(gateway: RunningGateway, service: Headers) -> None:
     response = gateway.client.get(MESSAGES, headers=service | {"Prefer": "wait=0"})
     assert (received(response), response.headers["Preference-Applied"]) == ([], "wait=0")
     for value in ("-1", "1.5", "10000", ""):
@@ -111,7 +111,7 @@ def test_wait_zero_and_invalid(gateway: RunningGateway, service: Headers) -> Non
         assert (refused.status_code, error(refused)["details"]) == (400, "Invalid preferences: wait=x")
 
 
-def test_strict_handling_accepts_wait(gateway: RunningGateway, service: Headers) -> None:
+def test_11_strict_handling_accepts_wait(gateway: RunningGateway, service: Headers) -> None:
     """Of a call that cannot wait too: whether one can is a matter of its function."""
     headers = service | {"Content-Profile": "pgmq_api", "Prefer": "handling=strict, wait=20"}
     sent = gateway.client.post("/rpc/send", headers=headers, json={"queue_name": "jobs", "message": 1})
@@ -139,7 +139,7 @@ PLAN = {"Accept": "application/vnd.pgrst.plan+json"}
         (f"{MESSAGES}/pop?wait_seconds=50", {"Prefer": "tx=rollback"}),
     ],
 )
-def test_wait_is_ignored_with_filters_limit_and_rollback(
+def test_12_wait_is_ignored_with_filters_limit_and_rollback(
     gateway: RunningGateway, service: Headers, path: str, headers: Headers
 ) -> None:
     given = {"Content-Profile": "pgmq_api", "Prefer": "wait=50"} | headers
@@ -149,7 +149,7 @@ def test_wait_is_ignored_with_filters_limit_and_rollback(
     assert "wait=" not in response.headers.get("Preference-Applied", "")
 
 
-def test_too_many_waiting_is_503_with_retry_after(
+def test_38_a48_too_many_waiting_is_503_with_retry_after(
     gateway: RunningGateway, service: Headers, clients: ThreadPoolExecutor
 ) -> None:
     """A caller that has more waiting requests than one may have in process."""
@@ -169,7 +169,7 @@ def test_too_many_waiting_is_503_with_retry_after(
     assert figures["pgmq_gateway_wakeup_seconds_count"] - before == CROWD
 
 
-def test_limit_waiting_by_sub(
+def test_39_a48_limit_waiting_by_sub(
     gateway: RunningGateway, service: Headers, bearer: Bearer, clients: ThreadPoolExecutor
 ) -> None:
     mine, others = (bearer("authenticated", sub=sub) for sub in ("mine", "others"))
@@ -198,7 +198,7 @@ def places(gateway: RunningGateway, caller: Headers) -> int:
     return int(limits.partition('"waiting by sub";r=')[2])
 
 
-def test_message_limit_delays_the_wait(gateway: RunningGateway, service: Headers, bearer: Bearer) -> None:
+def test_40_message_limit_delays_the_wait(gateway: RunningGateway, service: Headers, bearer: Bearer) -> None:
     send(gateway, service, 1, 2, 3)
     slow = bearer("authenticated", sub="slow")
     assert [received(pop(gateway, slow)) for _ in range(2)] == [[1], [2]]
@@ -235,7 +235,7 @@ def test_a_message_reaches_the_waiter_whose_header_a_policy_names(
         assert received(waits[tenant].result()) == [{"tenant": tenant}]
 
 
-def test_pipelined_request_behind_a_wait(gateway: RunningGateway, service: Headers) -> None:
+def test_49_pipelined_request_behind_a_wait(gateway: RunningGateway, service: Headers) -> None:
     url = httpx.URL(gateway.server.url)
     head = f" HTTP/1.1\r\nHost: gateway\r\nAuthorization: {service['Authorization']}\r\n\r\n"
     with socket.create_connection((url.host, url.port or 80), 60) as connection, connection.makefile("rb") as answers:
