@@ -1,14 +1,21 @@
 """The credit of streams, and the calls that return it."""
 
+import asyncio
+from dataclasses import dataclass, field
+
 import pytest
 
+from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call
-from pgmq_gateway.calls.catalog import Function, Result
+from pgmq_gateway.calls.catalog import Catalog, Function, Result
 from pgmq_gateway.calls.statement import Statement
 from pgmq_gateway.http.request import RequestSettings
 from pgmq_gateway.postgrest.media import ARRAY
 from pgmq_gateway.postgrest.preferences import NO_PREFERENCES, Preferences
+from pgmq_gateway.waiting import credit_checks
 from pgmq_gateway.waiting.credit import Credit, Settlements
+from pgmq_gateway.waiting.credit_checks import CreditChecks
+from pgmq_gateway.waiting.stream_calls import StreamCalls
 
 RECEIPT = "7.1.1795988748607430"
 
@@ -101,7 +108,62 @@ def test_the_database_tells_which_messages_are_still_leased() -> None:
     asked = credit.receipts()["jobs"]
     # Settled and delivered again while the database was asked.
     credit.use("jobs", "1.2.5")
-    credit.keep("jobs", asked, ["2.1.5"])
+    settlements.keep("jobs", asked, ["2.1.5"])
     assert credit.receipts() == {"jobs": ["2.1.5", "1.2.5"]}
     credit.close()
     assert (credit.left, settlements.held_by) == (3, {})
+
+
+@dataclass(eq=False)
+class Checked:
+    """A stream, as far as its credit is checked."""
+
+    caller: Caller
+    calls: StreamCalls
+    credit: Credit
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        self.woken.set()
+
+    def fail(self, error: Exception) -> None:
+        raise error
+
+
+@dataclass
+class Database:
+    """An executor of a database in which all messages are settled."""
+
+    asked: list[tuple[str, set[str]]] = field(default_factory=list)
+
+    async def execute(self, caller: Caller, call: Call) -> Answer:
+        queue, *receipts = call.statement.texts
+        self.asked.append((f"{caller.role} {queue}", set(receipts)))
+        return Answer(None, 0, "[]")
+
+
+async def test_one_call_checks_all_streams_of_a_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credit_checks, "CHECK_SECONDS", 0.0)
+    settlements, database = Settlements(), Database()
+    streams = set[Checked]()
+
+    def stream(role: str, receipt: str, limit: int = 1) -> Checked:
+        woken = asyncio.Event()
+        checked = Checked(
+            Caller(role, "{}", anonymous=False),
+            StreamCalls(called("read", None), {}, Catalog(())),
+            Credit(limit, settlements, woken.set),
+            woken,
+        )
+        checked.credit.use("jobs", receipt)
+        streams.add(checked)
+        return checked
+
+    waiting = [stream("a", "1.1.5"), stream("a", "2.1.5"), stream("b", "3.1.5")]
+    with_credit = stream("a", "4.1.5", 2)
+    CreditChecks(database, settlements).watch(streams)
+    for one in waiting:
+        await one.woken.wait()
+    streams.clear()
+    assert sorted(database.asked) == [("a jobs", {"1.1.5", "2.1.5"}), ("b jobs", {"3.1.5"})]
+    assert [one.credit.left for one in (*waiting, with_credit)] == [1, 1, 1, 1]

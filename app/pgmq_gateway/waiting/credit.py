@@ -53,11 +53,6 @@ class Credit:
             by_queue.setdefault(queue, []).append(receipt)
         return by_queue
 
-    def keep(self, queue: str, asked: Iterable[str], kept: Iterable[str]) -> None:
-        """Keep those of the receipts of a queue that still have their lease."""
-        for receipt in set(asked).difference(kept):
-            self._settlements.settle(queue, receipt)
-
     def close(self) -> None:
         """Forget all messages: the stream has ended."""
         for message in self.held:
@@ -90,6 +85,11 @@ class Settlements:
                     self.settle(arguments.queue_name, one)
                 else:
                     self.give_back((arguments.queue_name.lower(), one))
+
+    def keep(self, queue: str, asked: Iterable[str], kept: Iterable[str]) -> None:
+        """Keep those of the receipts of a queue that still have their lease."""
+        for receipt in set(asked).difference(kept):
+            self.settle(queue, receipt)
 
     def settle(self, queue: str, receipt: str) -> None:
         """The delivery with this receipt is over."""

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import time
 
-import msgspec
-
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer
-from pgmq_gateway.errors import ConnectionLost, GatewayError, InternalError, PoolTimeout, TooManyWaiting, Unavailable
+from pgmq_gateway.errors import GatewayError, InternalError, TooManyWaiting
 from pgmq_gateway.http.exchange import ClientGone
 from pgmq_gateway.http.response import Write
 from pgmq_gateway.limits.throttle import TooMany
@@ -21,6 +19,7 @@ from pgmq_gateway.settings.model import Settings
 from pgmq_gateway.waiting import events
 from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.credit import Credit, Settlements
+from pgmq_gateway.waiting.credit_checks import UNAVAILABLE, CreditChecks
 from pgmq_gateway.waiting.events import Reason
 from pgmq_gateway.waiting.renewal import Renewal
 from pgmq_gateway.waiting.stream_calls import StreamCalls
@@ -28,17 +27,11 @@ from pgmq_gateway.waiting.stream_calls import StreamCalls
 logger = logging.getLogger("pgmq_gateway")
 
 HEARTBEAT_SECONDS = 15.0
-# Between looks for messages that were settled elsewhere: with and without credit left.
-CHECK_SECONDS, CHECK_WITHOUT_CREDIT_SECONDS = 5.0, 1.0
 # A slow client leases no more than this at a time beside what the kernel holds for it.
 MAX_MESSAGES_PER_READ = 100
 PAUSE_SECONDS = 1.0
 # The greatest part by which a stream ends earlier, so that those of one moment do not all connect again in one.
 MAX_SHORTENING = 0.1
-
-
-# Errors after which the stream goes on.
-UNAVAILABLE = (Unavailable, ConnectionLost, PoolTimeout)
 
 
 class Streams:
@@ -62,6 +55,7 @@ class Streams:
         self._max_waiting = settings.max_waiting
         self._counters = counters
         self._open: set[Stream] = set()
+        self._checks = CreditChecks(executor, settlements)
 
     async def stream(self, caller: Caller, calls: StreamCalls, credit: int, renewal: Renewal | None) -> "Stream":
         """A stream that has read for the first time. Raises what that read raises, and TooManyWaiting."""
@@ -71,6 +65,7 @@ class Streams:
         stream = Stream(self, caller, calls, credit, renewal, lifetime)
         self._open.add(stream)
         self._counters.streams += 1
+        self._checks.watch(self._open)
         try:
             await stream.begin()
         except BaseException:
@@ -101,10 +96,7 @@ class Stream:
     """One stream: a loop that reads while there is credit, and writes heartbeats."""
 
     __slots__ = (
-        "_caller",
-        "_calls",
-        "_checked_at",
-        "_credit",
+        "_failure",
         "_first",
         "_max_end",
         "_now",
@@ -116,6 +108,9 @@ class Stream:
         "_token_end",
         "_woken",
         "_written_at",
+        "caller",
+        "calls",
+        "credit",
     )
 
     def __init__(
@@ -131,15 +126,16 @@ class Stream:
         self._sleep: asyncio.Future[None] | None = None
         self._now = asyncio.get_running_loop().time
         self._streams = streams
-        self._caller = caller
-        self._calls = calls
-        self._credit = Credit(credit, streams.settlements, self.wake)
+        self.caller = caller
+        self.calls = calls
+        self.credit = Credit(credit, streams.settlements, self.wake)
         self._renewal = renewal
         now = self._now()
         self._max_end = now + lifetime
         self._token_end = now + _seconds_left(caller)
         self._read: asyncio.Task[Answer] | None = None
-        self._paused_until = self._checked_at = self._written_at = now
+        self._paused_until = self._written_at = now
+        self._failure: Exception | None = None
         self._first: Answer | None = None
 
     async def begin(self) -> None:
@@ -165,10 +161,15 @@ class Stream:
 
     async def close(self) -> None:
         """Leave nothing behind. A read in progress finds out itself that its client has gone."""
-        self._credit.close()
+        self.credit.close()
         self._streams.close(self)
         if self._read is not None:
             await asyncio.gather(self._read, return_exceptions=True)
+
+    def fail(self, error: Exception) -> None:
+        """End the stream with an error."""
+        self._failure = error
+        self.wake()
 
     def wake(self) -> None:
         """Let the loop look what there is to do."""
@@ -188,16 +189,17 @@ class Stream:
     async def _step(self, write: Write) -> None:
         """Do what is due, and sleep until more is."""
         self._woken = False
-        if self._calls.abandoned():
+        if self.calls.abandoned():
             raise ClientGone
+        if self._failure is not None:
+            raise self._failure
         if self._read is not None and self._read.done():
             await self._take_answer(write)
             return
         await self._keep_leases()
-        await self._check_credit()
         if self._now() >= self._written_at + HEARTBEAT_SECONDS:
             await self._write(write, events.ALIVE if self._streams.available() else events.UNAVAILABLE)
-        if self._read is None and self._credit.left > 0 and self._now() >= self._paused_until:
+        if self._read is None and self.credit.left > 0 and self._now() >= self._paused_until:
             self._start_read()
         if not self._woken:
             await self._rest()
@@ -207,8 +209,8 @@ class Stream:
         self._read.add_done_callback(lambda _: self.wake())
 
     async def _execute_read(self, wait: float) -> Answer:
-        call = self._calls.read(min(self._credit.left, MAX_MESSAGES_PER_READ), max(wait, 0))
-        return await self._streams.executor.execute(self._caller, call)
+        call = self.calls.read(min(self.credit.left, MAX_MESSAGES_PER_READ), max(wait, 0))
+        return await self._streams.executor.execute(self.caller, call)
 
     async def _take_answer(self, write: Write) -> None:
         """Deliver the messages of the read that has ended. Raises its error unless a later read may succeed."""
@@ -229,10 +231,8 @@ class Stream:
             # Reads wait for messages until the stream ends. Whatever ends one early must not make this loop spin.
             self._paused_until = self._now() + PAUSE_SECONDS
             return
-        if not self._credit.held:
-            self._checked_at = self._now()
         for row, _ in rows:
-            if self._credit.use(row.queue_name, row.receipt):
+            if self.credit.use(row.queue_name, row.receipt):
                 # Its lease was too short to be settled in. With one of no time this loop would never rest.
                 self._paused_until = self._now() + PAUSE_SECONDS
         if self._renewal is not None:
@@ -243,25 +243,11 @@ class Stream:
         """Extend the leases of a stream that renews them."""
         if self._renewal is None or self._now() < self._renewal.due:
             return
-        receipts = self._renewal.take(self._credit.held.values(), self._now())
-        for queue, all_of_queue in self._credit.receipts().items():
+        receipts = self._renewal.take(self.credit.held.values(), self._now())
+        for queue, all_of_queue in self.credit.receipts().items():
             if wanted := [receipt for receipt in all_of_queue if receipt in receipts]:
                 with suppress(*UNAVAILABLE):
-                    await self._streams.executor.execute(self._caller, self._calls.extend(queue, wanted))
-
-    async def _check_credit(self) -> None:
-        """Return the credit for messages that were settled in another process, or whose leases have ended."""
-        if self._read is not None or not self._credit.held or self._now() < self._check_at:
-            return
-        for queue, receipts in self._credit.receipts().items():
-            with suppress(*UNAVAILABLE):
-                answer = await self._streams.executor.execute(self._caller, self._calls.unsettled(queue, receipts))
-                self._credit.keep(queue, receipts, msgspec.json.decode(answer.body or "[]", type=list[str]))
-        self._checked_at = self._now()
-
-    @property
-    def _check_at(self) -> float:
-        return self._checked_at + (CHECK_SECONDS if self._credit.left > 0 else CHECK_WITHOUT_CREDIT_SECONDS)
+                    await self._streams.executor.execute(self.caller, self.calls.extend(queue, wanted))
 
     async def _write(self, write: Write, part: bytes) -> None:
         await write(part)
@@ -283,8 +269,8 @@ class Stream:
         times = [self._end, self._written_at + HEARTBEAT_SECONDS]
         if self._renewal is not None:
             times.append(self._renewal.due)
-        if self._read is None:
-            times.append(self._check_at if self._credit.left <= 0 else self._paused_until)
+        if self._read is None and self.credit.left > 0:
+            times.append(self._paused_until)
         return min(times)
 
     @property

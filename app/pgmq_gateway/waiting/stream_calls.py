@@ -7,6 +7,7 @@ import msgspec
 from pgmq_gateway.calls.call import Call
 from pgmq_gateway.calls.catalog import Catalog, Function, Result
 from pgmq_gateway.calls.statement import PLAIN, Statement, statement
+from pgmq_gateway.http.request import RequestSettings
 from pgmq_gateway.postgrest.media import ARRAY
 from pgmq_gateway.postgrest.messages import as_json
 from pgmq_gateway.schemas import LEASES
@@ -39,6 +40,11 @@ class StreamCalls:
         """Whether the client has disconnected."""
         return self._read.abandoned
 
+    @property
+    def request(self) -> RequestSettings:
+        """The headers and the path of its request, which policies can read."""
+        return self._read.request
+
     def read(self, n: int, wait: float) -> Call:
         """Read n messages. `wait`: seconds to wait for the first one."""
         return msgspec.structs.replace(self._read, body=as_json({**self._given, "n": str(n)}).body, wait=wait)
@@ -52,6 +58,8 @@ class StreamCalls:
             statement=Statement(UNSETTLED, (queue, *receipts)),
             read_only=True,
             body=None,
+            # The streams of other clients need the result too.
+            abandoned=bool,
         )
 
     def extend(self, queue: str, receipts: Sequence[str]) -> Call:
