@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -81,6 +81,11 @@ def woken(gateway: Server, source: str) -> float:
     return metrics(gateway).get(f'pgmq_gateway_wakeups_total{{source="{source}"}}', 0)
 
 
+def missed(gateway: Server) -> float:
+    """The number of attempts that found nothing."""
+    return metrics(gateway).get('pgmq_gateway_wait_attempts_total{outcome="empty"}', 0)
+
+
 def read(client: httpx.Client, queue: str) -> list[object]:
     """Wait for messages."""
     arguments = {"queue_name": queue, "n": 1000, "sleep_seconds": 600}
@@ -93,18 +98,27 @@ def send(client: httpx.Client, queue: str) -> bool:
     return client.post("/rpc/send", json={"queue_name": queue, "message": 1}).status_code == 200
 
 
-def receive(reader: httpx.Client, queue: str, send: Callable[[], bool]) -> None:
-    """Wait for a message that is sent by `send`, which is repeated: the sender may not know of the waiter yet."""
+@contextmanager
+def waiting(gateway: Server, client: httpx.Client, queue: str) -> Iterator[Future[list[object]]]:
+    """A request that waits for messages, unless there is one already."""
+    before = missed(gateway)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(read, reader, queue)
-        until(lambda: not send() or waiting.done())
-        assert set(map(str, waiting.result())) == {"1"}
+        messages = pool.submit(read, client, queue)
+        until(lambda: messages.done() or missed(gateway) > before)
+        yield messages
+
+
+def receive(gateway: Server, client: httpx.Client, queue: str, send: Callable[[], bool]) -> None:
+    """Wait for a message that is sent by `send`, which is repeated: the sender may not know of the waiter yet."""
+    with waiting(gateway, client, queue) as messages:
+        until(lambda: messages.done() or (send() and messages.done()))
+        assert set(map(str, messages.result())) == {"1"}
 
 
 def test_3_send_in_another_worker_wakes_waiter(pair: Pair, queue: str) -> None:
     def round_trip() -> bool:
         with pair.client_of_worker(0) as reader, pair.client_of_worker(1) as sender:
-            receive(reader, queue, lambda: send(sender, queue))
+            receive(pair.workers, reader, queue, lambda: send(sender, queue))
         return woken(pair.workers, "gateway") > before
 
     before = woken(pair.workers, "gateway")
@@ -114,7 +128,7 @@ def test_3_send_in_another_worker_wakes_waiter(pair: Pair, queue: str) -> None:
 def test_4_send_in_another_gateway_wakes_over_notify(pair: Pair, queue: str) -> None:
     def round_trip() -> bool:
         with pair.client(pair.other) as reader, pair.client(pair.workers) as sender:
-            receive(reader, queue, lambda: send(sender, queue))
+            receive(pair.other, reader, queue, lambda: send(sender, queue))
         return woken(pair.other, "gateway") > before
 
     before = woken(pair.other, "gateway")
@@ -127,7 +141,7 @@ def test_5_plain_sql_with_wake_wakes_waiter(pair: Pair, queue: str) -> None:
 
     def round_trip() -> bool:
         with pair.client(pair.other) as reader:
-            receive(reader, queue, send)
+            receive(pair.other, reader, queue, send)
         return woken(pair.other, "sql") > before
 
     pair.sql("select pgmq_admin.set_queue_settings(%s, '{\"wake\": true}')", queue)
@@ -139,12 +153,11 @@ def test_42_wake_throttle_has_its_trailing_look(pair: Pair, queue: str) -> None:
     """The trigger does not notify of it. Only after a long pause of the test it does."""
     settings = '{"wake": true, "wake_throttle_ms": 500}'
     pair.sql("select pgmq_admin.set_queue_settings(%s, %s)", queue, settings)
-    with pair.client(pair.other) as reader, ThreadPoolExecutor(1) as pool:
+    with pair.client(pair.other) as reader:
         for number in (1, 2):
-            waiting = pool.submit(read, reader, queue)
-            until(lambda: metrics(pair.other)["pgmq_gateway_waiting"] == 1)
-            pair.sql("select pgmq.send(%s, %s::text::jsonb)", queue, str(number))
-            assert waiting.result() == [number]
+            with waiting(pair.other, reader, queue) as messages:
+                pair.sql("select pgmq.send(%s, %s::text::jsonb)", queue, str(number))
+                assert messages.result() == [number]
 
 
 def test_41_a47_hostile_notifications_are_dropped(pair: Pair, queue: str) -> None:
@@ -168,11 +181,9 @@ def test_36_f45_listen_lost_silently_poll_covers(
     with Proxy(socket_folder(directory) / SOCKET_NAME) as wire:
         listening = f"postgresql://authenticator@127.0.0.1:{wire.port}/{database}?sslmode=disable"
         gateway = serve(str(database), PGMQ_GATEWAY_LISTEN_URI=listening, PGMQ_GATEWAY_WAIT_POLL="0.1")
-        with pair.client(gateway) as reader, ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(read, reader, queue)
-            until(lambda: metrics(gateway)["pgmq_gateway_waiting"] == 1)
+        with pair.client(gateway) as reader, waiting(gateway, reader, queue) as messages:
             wire.freeze()
             pair.sql("select pgmq.send(%s, '1')", queue)
-            assert waiting.result() == [1]
+            assert messages.result() == [1]
             wire.heal()
         assert woken(gateway, "gateway") == woken(gateway, "sql") == 0
