@@ -64,11 +64,13 @@ async def test_the_anonymous_role_consumes_by_event_source(
     page: Page, embedded: Server, keys: Keys, queue: str, grant: Callable[..., None], sql: Sql
 ) -> None:
     grant("anon", "read", "delete")
+    send = "select pgmq.send(%s, jsonb_build_object('n', %s::int))"
+    sql(send, queue, 2)
     await page.add_script_tag(content=LISTEN)
     url = f"{embedded.url}/rest/v1/queues/{queue}"
     await page.evaluate(START, {"url": url, "key": keys.publishable, "token": None, "name": "listen"})
-    for number in (2, 3):
-        sql("select pgmq.send(%s, jsonb_build_object('n', %s::int))", queue, number)
-        await has_seen(page, number)
+    await has_seen(page, 2)
+    sql(send, queue, 3)
+    await has_seen(page, 3)
     await until_async(lambda: sql(f"select msg_id from pgmq.q_{queue}") == [])
     await page.evaluate("source.close()")
