@@ -171,7 +171,7 @@ def test_41_a47_hostile_notifications_are_dropped(pair: Pair, queue: str) -> Non
     until(lambda: metrics(pair.other)[DROPPED] >= before + len(unreadable))
     test_4_send_in_another_gateway_wakes_over_notify(pair, queue)
     for gateway in (pair.other, pair.workers):
-        assert gateway.log.read_text() == ""
+        assert "Error" not in gateway.log.read_text()
 
 
 def test_36_f45_listen_lost_silently_poll_covers(

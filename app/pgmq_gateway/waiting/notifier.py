@@ -4,8 +4,9 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from pgmq_gateway.calls.watch import FAILURES, CatalogWatch
-from pgmq_gateway.database.driver import loggable
+from pgmq_gateway.calls.failures import ends_connection
+from pgmq_gateway.calls.watch import CatalogWatch
+from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, loggable
 from pgmq_gateway.settings.model import WAKEUP_CHANNEL
 from pgmq_gateway.waiting.wakeups import Wakeups
 
@@ -62,9 +63,16 @@ class Notifier:
     async def _send(self, payloads: list[str]) -> None:
         try:
             await self._watch.ask(NOTIFY, self.channel, payloads, patience=TIMEOUT_SECONDS)
-        except (*FAILURES, TimeoutError) as error:
-            if not self._failing:
-                logger.warning("cannot notify other gateways; their waiting requests poll: %s", loggable(error))
-            self._failing = True
+        except SERVER_ERRORS as error:
+            if not ends_connection(error):
+                self._refused(error)
+        except (*BROKEN, TimeoutError):
+            # The catalog watch logs the loss of its connection, and all queues are announced on the next one.
+            pass
         else:
             self._failing = False
+
+    def _refused(self, error: Exception) -> None:
+        if not self._failing:
+            logger.warning("cannot notify other gateways; their waiting requests poll: %s", loggable(error))
+        self._failing = True
