@@ -269,6 +269,14 @@ def test_empty_wait_with_a_key_is_not_stored(gateway: RunningGateway, waits: Wai
     assert repeated.headers["idempotency-replayed"] == "true"
 
 
+def test_waits_with_one_key_get_one_answer(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
+    keyed = service | {"Idempotency-Key": '"another key that is long enough to be shared"'}
+    begun = [waits.begin(keyed, n=5) for _ in range(3)]
+    send(gateway, service, 1)
+    assert [wait.received().messages for wait in begun] == [[1]] * 3
+    assert gateway.sql("select read_ct from pgmq.q_jobs") == [(1,)]
+
+
 def test_reload_ends_waits_of_the_old_gateway(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
     begun = [waits.begin(service) for _ in range(3)]
     gateway.server.process.send_signal(signal.SIGHUP)

@@ -27,7 +27,6 @@ class Call(msgspec.Struct, frozen=True):
     key        its Idempotency-Key
     wait       seconds for which the client waits for messages if there are none; 0: it does not wait
     on_wait    called when the call begins to wait, without a connection
-    admitted   whether it is part of a stream, which has a place among the waiting requests and repeats failed calls
     """
 
     function: Function
@@ -45,7 +44,6 @@ class Call(msgspec.Struct, frozen=True):
     key: IdempotencyKey | None = None
     wait: float = 0.0
     on_wait: Callable[[], object] = bool
-    admitted: bool = False
 
     @property
     def singular(self) -> bool:

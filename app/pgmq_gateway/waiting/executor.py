@@ -7,7 +7,7 @@ visible. It carries no message: every attempt runs the call as any other, in its
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 
 import msgspec
 
@@ -77,12 +77,11 @@ class WaitingExecutor:
         self.waiters.end()
 
     async def _wait(self, caller: Caller, call: Call) -> Answer:
-        with nullcontext() if call.admitted else self.waiters.place():
-            waiter = self.waiters.enter(caller, call)
-            try:
-                answer = await self._attempts(caller, waiter)
-            finally:
-                self.waiters.leave(waiter)
+        waiter = self.waiters.enter(caller, call)
+        try:
+            answer = await self._attempts(caller, waiter)
+        finally:
+            self.waiters.leave(waiter)
         return msgspec.structs.replace(answer, waited=waiter.waited) if waiter.waited else answer
 
     async def _attempts(self, caller: Caller, waiter: Waiter) -> Answer:
@@ -101,7 +100,12 @@ class WaitingExecutor:
         return waiter.group.result()
 
     async def _return(self, caller: Caller, call: Call, answer: Answer) -> None:
-        """Return the messages that a client no longer receives. If it fails, their leases end later."""
+        """Return the messages that a client no longer receives. If that fails, their leases end later.
+
+        A client with an Idempotency-Key can get them by repeating the call.
+        """
+        if call.key is not None:
+            return
         with suppress(GatewayError):
             for settling in returns(self._catalog(), call, answer):
                 await self.execute(caller, settling)
@@ -117,13 +121,13 @@ class WaitingExecutor:
             self._missed(waiter, error)
         except REPEATED as error:
             self._counters.attempts["error"] += 1
-            if call.admitted:
-                raise
             group.postpone(waiter, error, _repeat_after(error))
         else:
             if answer.row_count or answer.replayed:
                 self._found(waiter)
-                group.found(waiter, answer.row_count, more=answer.row_count >= _requested(call))
+                # Calls with the same key get the same answer.
+                more = call.key is not None or answer.row_count >= _requested(call)
+                group.found(waiter, answer.row_count, more=more)
                 return answer
             self._missed(waiter, answer)
         return None

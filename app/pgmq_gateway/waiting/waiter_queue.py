@@ -12,6 +12,7 @@ from pgmq_gateway.calls.call import Call
 from pgmq_gateway.schemas import LEASES, QUEUES
 from pgmq_gateway.waiting.clock import Clock
 from pgmq_gateway.waiting.policy_probe import PolicyProbe
+from pgmq_gateway.waiting.queue_names import UNKNOWN
 from pgmq_gateway.waiting.queue_probe import QueueState
 from pgmq_gateway.waiting.turns import Turns
 from pgmq_gateway.waiting.waiter_group import Timers, WaiterGroup
@@ -43,7 +44,7 @@ class WaiterQueue:
         self.name = name
         self.groups: OrderedDict[WaiterGroup, None] = OrderedDict()
         # Whether an attempt has shown that the queue exists, and that a caller may read it.
-        self._known = False
+        self._known = name == UNKNOWN
         self._callers: Counter[Caller] = Counter()
         self._timers = timers
         self._sources = sources
