@@ -52,6 +52,7 @@ async def streaming(
         yield gateway, sent
         await task
     assert (gateway.counters.streams, gateway.counters.waiting) == (0, 0)
+    assert gateway.api.traffic.statuses == {200: 1}
 
 
 async def test_55_heartbeat_in_silence(

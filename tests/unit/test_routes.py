@@ -3,7 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from pgmq_gateway.errors import NotAcceptable
+from pgmq_gateway.http.request import head_of
 from pgmq_gateway.postgrest.messages import BATCHES
+from pgmq_gateway.postgrest.resources import Resources
 from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES, Route
 from pgmq_gateway.schemas import LEASES, QUEUES
 
@@ -45,3 +50,19 @@ def test_routes_of_pgmq_api_include_those_of_pgmq_public() -> None:
     more = {(route.method, route.path, route.function): {*route.parameters} for route in ROUTES[LEASES]}
     for route in ROUTES[QUEUES]:
         assert more[route.method, route.path, route.function] >= {*route.parameters}
+
+
+@pytest.mark.parametrize("path", [f"/queues/tasks/{place}" for place in ("messages", "messages/peek")])
+def test_only_the_reads_of_pgmq_api_can_be_streams(path: str) -> None:
+    accept = ((b"accept", b"text/event-stream"),)
+    both = Resources([LEASES, QUEUES], lambda *_: True)
+    assert bool(both.address(head_of("GET", path.encode(), b"", accept)).stream) == path.endswith("messages")
+
+
+def test_streams_without_pgmq_api_are_not_acceptable() -> None:
+    public = Resources([QUEUES], lambda *_: True)
+    path = b"/queues/tasks/messages"
+    with pytest.raises(NotAcceptable) as refused:
+        public.address(head_of("GET", path, b"", ((b"accept", b"text/event-stream"),)))
+    assert refused.value.hint == "Streams need the schema pgmq_api in db-schemas."
+    assert public.address(head_of("GET", path, b"", ((b"accept", b"text/event-stream, */*"),))).stream is None

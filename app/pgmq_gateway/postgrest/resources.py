@@ -10,7 +10,7 @@ import msgspec
 from pgmq_gateway.errors import InvalidBody, InvalidQuery, MethodNotAllowed, NotAcceptable, UnknownPath
 from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head, Request
 from pgmq_gateway.postgrest.arguments import Arguments
-from pgmq_gateway.postgrest.media import EVENTS, prefers_events
+from pgmq_gateway.postgrest.media import negotiate, prefers_events
 from pgmq_gateway.postgrest.messages import as_json, read_messages
 from pgmq_gateway.postgrest.parameters import MAX_MESSAGE_ID, arguments_of, check_bounds, message_id_as_json
 from pgmq_gateway.postgrest.routes import (
@@ -106,7 +106,7 @@ class Resources:
 
     async def read(self, request: Request) -> Resource:
         """The call that a request stands for. Raises UnknownPath, MethodNotAllowed, InvalidQuery or InvalidBody."""
-        address = self._address(request.head)
+        address = self.address(request.head)
         route, given = address.route, address.given
         if route.batches:
             function, arguments = read_messages(await request.body(), given, route)
@@ -117,7 +117,8 @@ class Resources:
             given = {**given, "n": str(address.stream.credit)}
         return Resource(address, route.function, as_json(given))
 
-    def _address(self, head: Head) -> Address:
+    def address(self, head: Head) -> Address:
+        """The call that a head stands for. Raises UnknownPath, MethodNotAllowed, InvalidQuery or NotAcceptable."""
         # Long values are lists of ids, and no two are alike.
         if head.query and any(len(value) > MAX_CACHED_CHARACTERS for _, value in head.query):
             return self._read_address(head)
@@ -146,10 +147,16 @@ class Resources:
                 f"Cannot use the {head.method} method on this path", list(methods), f"Use {' or '.join(methods)}."
             )
         schema, route = methods[head.method]
-        if head.method == "GET" and route.function in READS and prefers_events(head.headers.get("accept")):
-            if place not in self._streams:
-                raise NotAcceptable(f"None of these media types are available: {EVENTS}", hint=NEEDS_LEASES)
+        accept = head.headers.get("accept")
+        if head.method != "GET" or route.function not in READS or not prefers_events(accept):
+            return schema, route
+        if place in self._streams:
             return LEASES, self._streams[place]
+        try:
+            negotiate(accept)
+        except NotAcceptable as error:
+            error.hint = NEEDS_LEASES
+            raise
         return schema, route
 
     def _place(self, segments: list[str]) -> Place:

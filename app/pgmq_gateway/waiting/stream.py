@@ -1,7 +1,6 @@
 """Streams: messages as server-sent events, as many as the client has credit for."""
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.credit import Credit, Settlements
 from pgmq_gateway.waiting.credit_checks import UNAVAILABLE, CreditChecks
 from pgmq_gateway.waiting.events import Reason
+from pgmq_gateway.waiting.expiry import expires_in
 from pgmq_gateway.waiting.renewal import Renewal
 from pgmq_gateway.waiting.stream_calls import StreamCalls
 
@@ -132,7 +132,7 @@ class Stream:
         self._renewal = renewal
         now = self._now()
         self._max_end = now + lifetime
-        self._token_end = now + _seconds_left(caller)
+        self._token_end = now + expires_in(caller, time)
         self._read: asyncio.Task[Answer] | None = None
         self._paused_until = self._written_at = now
         self._failure: Exception | None = None
@@ -276,9 +276,3 @@ class Stream:
     @property
     def _end(self) -> float:
         return min(self._token_end, self._max_end)
-
-
-def _seconds_left(caller: Caller) -> float:
-    """Seconds until the caller's token expires."""
-    expires = json.loads(caller.claims).get("exp")
-    return expires - time() if isinstance(expires, int | float) else float("inf")
