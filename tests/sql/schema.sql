@@ -8907,7 +8907,6 @@ CREATE FUNCTION pgmq_settings.notify_wake() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET row_security TO 'on'
-    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     queue_table constant text := tg_table_name;
@@ -8915,12 +8914,11 @@ declare
     throttle constant interval := tg_argv[0]::integer * interval '1 millisecond';
     former timestamptz;
 begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        return null;
-    end if;
     select w.notified_at into former from pgmq_settings.wake_throttles as w where w.queue_table = tg_table_name;
     -- Later than now only after the clock was set back.
-    if former between present - throttle and present then
+    if former between present - throttle and present
+        or current_setting('transaction_isolation') <> 'read committed'
+    then
         return null;
     end if;
     lock table pgmq_settings.wake_throttles in row exclusive mode;

@@ -29,7 +29,6 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
-set plan_cache_mode = force_generic_plan
 as $wake$
 declare
     queue_table constant text := tg_table_name;
@@ -37,12 +36,11 @@ declare
     throttle constant interval := tg_argv[0]::integer * interval '1 millisecond';
     former timestamptz;
 begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        return null;
-    end if;
     select w.notified_at into former from pgmq_settings.wake_throttles as w where w.queue_table = tg_table_name;
     -- Later than now only after the clock was set back.
-    if former between present - throttle and present then
+    if former between present - throttle and present
+        or current_setting('transaction_isolation') <> 'read committed'
+    then
         return null;
     end if;
     lock table pgmq_settings.wake_throttles in row exclusive mode;
