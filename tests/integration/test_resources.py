@@ -117,8 +117,8 @@ def test_a27_an_id_in_a_path_has_only_digits(
     ("method", "path", "allowed"),
     [
         ("POST", "messages", "sleep_seconds, send_at, expires_at, group_id, deduplication_id"),
-        ("GET", "messages", "n, sleep_seconds"),
-        ("POST", "messages/pop", "n"),
+        ("GET", "messages", "n, sleep_seconds, wait_seconds"),
+        ("POST", "messages/pop", "n, wait_seconds"),
         ("DELETE", "messages/1", "none"),
         ("POST", "messages/1/archive", "none"),
     ],
