@@ -39,13 +39,13 @@ def tail(
 ) -> None:
     """Print messages as they arrive, each as a line of JSON, until Ctrl-C.
 
-    It looks at the queue up to ten times a second, and takes no message from its consumers: messages that they delete
+    It looks at the queue one to ten times a second, and takes no message from its consumers: messages that they delete
     between two looks do not appear. With --consume it is a consumer, and acknowledges every message that it has
     printed.
 
     \b
         pgmq-gateway queue tail tasks
-        pgmq-gateway queue tail tasks --consume | while read -r message; do ...; done
+        pgmq-gateway queue tail tasks --consume >> messages.jsonl
     """
 
     async def follow() -> None:
