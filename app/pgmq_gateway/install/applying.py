@@ -113,7 +113,25 @@ class Applying:
         await records.record(self._connection, script, md5s)
 
     async def _create(self, creation: Creation, statement: Statement) -> Key:
-        for entry in await self._named(creation):
+        named = await self._named(creation)
+        if named:
+            entry, settings = await self._replace(creation, statement, named)
+        else:
+            await self._connection.execute(statement.text)
+            (entry,), settings = await self._named(creation), {}
+        # CREATE OR REPLACE keeps the owner.
+        await self._own(entry)
+        identity = await self._identity(entry.key)
+        await restore(self._connection, identity, creation, settings)
+        # GRANT and REVOKE accept no keyword VIEW.
+        await self._connection.execute(f"revoke all on {identity.removeprefix('view ')} from public")
+        return entry.key
+
+    async def _replace(
+        self, creation: Creation, statement: Statement, named: Sequence[Entry]
+    ) -> tuple[Entry, Mapping[str, str]]:
+        """Replace an overload, or add one. Returns it, with the settings that the operator gave it."""
+        for entry in named:
             if entry.key in self._shipped:
                 await self._own(entry)
         settings = await operator_settings(self._connection, creation)
@@ -122,20 +140,14 @@ class Applying:
             async with self._connection.transaction():
                 await self._connection.execute(statement.text)
         except _NOT_IN_PLACE:
-            named = [entry.key for entry in await self._named(creation)]
-            for key in [key for key in named if key in self._shipped] or named:
+            keys = [entry.key for entry in await self._named(creation)]
+            for key in [key for key in keys if key in self._shipped] or keys:
                 await self._drop(key)
             before = await self._places(creation)
             await self._connection.execute(statement.text)
         (made,) = (await self._places(creation)).items() - before.items()
         entry = next(entry for entry in await self._named(creation) if entry.oid == made[0])
-        # CREATE OR REPLACE keeps the owner.
-        await self._own(entry)
-        identity = await self._identity(entry.key)
-        await restore(self._connection, identity, creation, settings.get(made[0], {}))
-        # GRANT and REVOKE accept no keyword VIEW.
-        await self._connection.execute(f"revoke all on {identity.removeprefix('view ')} from public")
-        return entry.key
+        return entry, settings.get(made[0], {})
 
     async def _named(self, creation: Creation) -> list[Entry]:
         present = await entries(self._connection, [creation.schema], creation.name)
