@@ -196,6 +196,14 @@ def test_62_a_refused_stream_is_an_ordinary_response(resources: httpx.Client, qu
         assert response.headers["content-type"] == "application/json; charset=utf-8"
 
 
+def test_a_stream_of_a_dropped_queue_ends_with_an_error(resources: httpx.Client, other: str, sql: Sql) -> None:
+    with opened(resources, other) as stream:
+        sql("select pgmq.drop_queue(%s)", other)
+        event = stream.event()
+        assert (event.name, event.value["code"], list(stream.lines)) == ("error", "42P01", [])
+        assert list(event.value) == ["code", "details", "hint", "message"]
+
+
 @pytest.mark.parametrize("accept", ["application/json, text/event-stream;q=0.5", "*/*", "text/event-stream;q=0.1, */*"])
 def test_a_client_that_prefers_json_gets_an_array(resources: httpx.Client, queue: str, accept: str) -> None:
     assert resources.get(f"/queues/{queue}/messages", headers={"Accept": accept}).json() == []
@@ -215,9 +223,9 @@ def test_a_stream_needs_http_1_1(embedded: Server, queue: str) -> None:
 
 def test_a_known_head_streams_too(resources: httpx.Client, queue: str, send: Send) -> None:
     """The third request with a head takes the path without ASGI (http/direct.py)."""
+    send(4)
     for _ in range(4):
-        send(1)
-        with opened(resources, queue) as stream:
+        with opened(resources, queue, n=1) as stream:
             assert stream.response.headers["transfer-encoding"] == "chunked"
             stream.message()
 

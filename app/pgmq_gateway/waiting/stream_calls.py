@@ -51,12 +51,12 @@ class StreamCalls:
 
     def unsettled(self, queue: str, receipts: Sequence[str]) -> Call:
         """Those of the receipts that have not been settled, and whose leases have not ended, as a JSON array."""
+        # In a transaction that may write, as the read: a db-pre-request may need it.
         placeholder = Function(LEASES, "unsettled", (), Result.SCALAR, returns_set=True, volatile=False)
         return msgspec.structs.replace(
             self._read,
             function=placeholder,
             statement=Statement(UNSETTLED, (queue, *receipts)),
-            read_only=True,
             body=None,
             # The streams of other clients need the result too.
             abandoned=bool,
