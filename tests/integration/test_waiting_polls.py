@@ -8,6 +8,7 @@ from pgmq_gateway.embedded.datadir import DataDirectory
 from tests.databases import maintain
 from tests.gateways import Bearer, Headers, RunningGateway
 from tests.integration.waits import Waits, waits_at
+from tests.waiting import until
 
 GATEWAY = {"PGMQ_GATEWAY_WAIT_POLL": "0.1"}
 SCHEMAS = (
@@ -75,6 +76,8 @@ def test_database_unavailable_during_a_wait(
         "select pg_terminate_backend(pid, 60000) from pg_stat_activity"
         " where datname = current_database() and pid <> pg_backend_pid()"
     )
+    read = {"queue_name": "jobs"}
+    until(lambda: gateway.client.post("/rpc/read", headers=service, json=read).json()["code"] == "PGRST000")
     late = waits.send(service, "read", {"queue_name": "jobs", "n": 2}, 1).received()
     assert (late.status, late.body["code"]) == (503, "PGRST000")
     gateway.sql("select pgmq.send('jobs', '1')")

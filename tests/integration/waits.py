@@ -1,6 +1,7 @@
 """Requests that wait, each on a connection of its own."""
 
 import json
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,11 @@ class Wait:
         parsed = httpx.URL(url)
         self._socket = socket.create_connection((parsed.host, parsed.port), TIMEOUT_SECONDS)
         self._socket.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+
+    @property
+    def answered(self) -> bool:
+        """True if the response has arrived."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def received(self) -> Received:
         """The response."""
