@@ -174,7 +174,9 @@ def test_groups_of_one_caller_are_woken_in_turn(gateway: RunningGateway, waits: 
     assert picky.received().messages == [{"kind": "rare"}]
 
 
-def test_disconnected_waiter_passes_its_wakeup_on(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
+def test_f50_a_disconnected_waiter_passes_its_wakeup_on(
+    gateway: RunningGateway, waits: Waits, service: Headers
+) -> None:
     first, second = waits.begin(service), waits.begin(service)
     waits.end(first)
     send(gateway, service, 1)
@@ -188,7 +190,7 @@ def test_disconnected_waiters_are_forgotten(gateway: RunningGateway, waits: Wait
 
 
 @pytest.mark.parametrize(("function", "sent_again"), [("with_receipts", True), ("without_receipts", False)])
-def test_reads_of_a_disconnected_client_are_given_back(
+def test_f50_reads_of_a_disconnected_client_are_given_back(
     gateway: RunningGateway, waits: Waits, service: Headers, function: str, *, sent_again: bool
 ) -> None:
     gateway.sql("select pgmq.send('jobs', '1')")
@@ -280,7 +282,7 @@ def test_waits_with_one_key_get_one_answer(gateway: RunningGateway, waits: Waits
     assert gateway.sql("select read_ct from pgmq.q_jobs") == [(1,)]
 
 
-def test_reload_ends_waits_of_the_old_gateway(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
+def test_f51_a_reload_ends_waits_of_the_old_gateway(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
     begun = [waits.begin(service) for _ in range(3)]
     gateway.server.process.send_signal(signal.SIGHUP)
     assert [wait.received().messages for wait in begun] == [[]] * 3
@@ -290,7 +292,7 @@ def test_reload_ends_waits_of_the_old_gateway(gateway: RunningGateway, waits: Wa
     assert wait.received().messages == [1]
 
 
-def test_sigterm_ends_all_waits(alone: RunningGateway, service: Headers) -> None:
+def test_f51_sigterm_ends_all_waits(alone: RunningGateway, service: Headers) -> None:
     """Otherwise they would use up the drain, which takes longer than this test allows."""
     alone.sql("select pgmq_admin.create_queue('jobs')")
     waits = Waits(alone)

@@ -65,7 +65,7 @@ def test_paused_queue_waits_and_resumes(gateway: RunningGateway, waits: Waits, s
     assert wait.received().messages == [1]
 
 
-def test_database_unavailable_during_a_wait(
+def test_f49_database_unavailable_during_a_wait(
     gateway: RunningGateway, directory: DataDirectory, waits: Waits, service: Headers
 ) -> None:
     """The attempt is repeated. When the time is up first, its error is the response."""
