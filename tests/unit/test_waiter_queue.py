@@ -73,7 +73,7 @@ class Timers:
 
 
 class Outside:
-    """What a waiter queue asks of other parts: recorded, without effect."""
+    """Other parts of the gateway, which record what a waiter queue asks of them."""
 
     def __init__(self) -> None:
         self.looks: list[str] = []

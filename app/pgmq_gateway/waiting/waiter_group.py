@@ -155,7 +155,7 @@ class WaiterGroup:
         """Start the attempts of the wake-ups so far: at most MAX_ATTEMPTS at a time, and one after a rest."""
         if not self._wakeups:
             return
-        if (now := self._timers.time()) < self._rests_until:
+        if self._timers.time() < self._rests_until:
             if self._timer is None:
                 self._timer = self._timers.call_at(self._rests_until, self._end_rest)
             return
@@ -165,18 +165,19 @@ class WaiterGroup:
         if number <= 0:
             return
         for _ in range(number):
-            waiter, _ = self._idle.popitem(last=False)
-            waiter.woken_at = now
-            self._start(waiter)
+            self._wake_first()
         self._wakeups = self._wakeups - number if self._idle and not self._fruitless else 0
 
     def _try_next(self) -> None:
         """Let the next waiter look for more messages. If there are none, that is no wake-up in vain."""
         if self._idle and self._attempting < MAX_ATTEMPTS:
-            waiter, _ = self._idle.popitem(last=False)
-            waiter.woken_at = self._timers.time()
-            self._start(waiter)
-            waiter.round = NO_ROUND
+            self._wake_first().round = NO_ROUND
+
+    def _wake_first(self) -> Waiter:
+        waiter, _ = self._idle.popitem(last=False)
+        waiter.woken_at = self._timers.time()
+        self._start(waiter)
+        return waiter
 
     def _end_rest(self) -> None:
         self._timer = None

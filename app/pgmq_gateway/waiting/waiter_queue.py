@@ -43,7 +43,7 @@ class WaiterQueue:
     def __init__(self, name: str, timers: Timers, sources: Sources) -> None:
         self.name = name
         self.groups: OrderedDict[WaiterGroup, None] = OrderedDict()
-        # Whether an attempt has shown that the queue exists, and that a caller may read it.
+        # True once an attempt has shown that the queue exists, and that a caller may read it.
         self._known = name == UNKNOWN
         self._callers: Counter[Caller] = Counter()
         self._timers = timers
