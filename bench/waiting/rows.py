@@ -30,8 +30,9 @@ CREDIT = 2
 # Messages for each unit of credit.
 STREAM_ROUNDS = 2
 SETTLE_SECONDS = 3
-# Of the waits before memory is compared.
-WARM_UP_SHARE = 5
+# Clients whose waits of a second are counted, so that the gateway has time for them; and the share of the waits after
+# which memory is measured first.
+SHORT_WAITERS, WARM_UP_SHARE = 1000, 5
 WAKE_PAUSE_SECONDS = 0.3
 
 
@@ -196,7 +197,7 @@ async def _delays(crowd: Crowd, number: int) -> list[float]:
 async def memory(gateway: HttpServer, scale: Scale) -> AsyncIterator[Figure]:
     """Memory after many waits that end by time, by a message, or because the client disconnects."""
     ground = await Ground.of(gateway, scale.queues)
-    places = ground.places(min(scale.waiters, scale.waits // WARM_UP_SHARE))
+    places = ground.places(min(SHORT_WAITERS, scale.waits // WARM_UP_SHARE))
     target = itertools.cycle(ground.places(len(ground.queues)))
 
     async def wait(number: int) -> float:
