@@ -161,8 +161,9 @@ def ready(gateway: Server) -> bool:
 
 def refuses(gateway: Server) -> bool:
     """True if new connections are refused."""
+    url = httpx.URL(gateway.url)
     try:
-        httpx.get(gateway.url)
-    except httpx.TransportError:
+        socket.create_connection((url.host, url.port or 80), TIMEOUT_SECONDS).close()
+    except ConnectionError:
         return True
     return False
