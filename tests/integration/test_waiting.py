@@ -3,15 +3,17 @@
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from pgmq_gateway.auth.signing import token
 from pgmq_gateway.http.server import DRAIN_SECONDS
 from tests.gateways import Bearer, Headers, RunningGateway
-from tests.integration.waits import Waits, attempts, waiting, waits_at
+from tests.integration.waits import Received, Waits, attempts, waiting, waits_at
 from tests.server import SECRET
-from tests.waiting import until
+from tests.waiting import repeated, until
 
 GATEWAY = {"PGMQ_GATEWAY_WAIT_POLL": "60"}
 QUEUES = ("jobs", "second", "third")
@@ -21,13 +23,17 @@ HELD = """
 create function public.{name}(queue_name text) returns setof {type} volatile language plpgsql as
 $$ begin perform pg_advisory_xact_lock({lock}); return query select * from {reader}; end $$
 """
+RECEIVE = """
+create function public.{name}(queue_name text, n int default 1) returns setof pgmq.message_record volatile {settings}
+begin atomic select * from pgmq.read(queue_name, 30, n); end
+"""
 SCHEMAS = (
     *(f"select pgmq_admin.create_queue('{queue}')" for queue in QUEUES),
     "select pgmq_admin.grant_queue('jobs', 'authenticated', '{read}')",
     "create policy nobody on pgmq.q_jobs to authenticated using (false)",
-    # A reader of a user, which may not run for long.
-    "create function public.receive(queue_name text, n int default 1) returns setof pgmq.message_record volatile"
-    " set statement_timeout = '300ms' begin atomic select * from pgmq.read(queue_name, 30, n); end",
+    # Readers of a user, one of which may not run for long.
+    RECEIVE.format(name="receive", settings=""),
+    RECEIVE.format(name="receive_quickly", settings="set statement_timeout = '300ms'"),
     HELD.format(name="with_receipts", type="pgmq_api.message", lock=LOCK, reader="pgmq_api.read(queue_name)"),
     HELD.format(name="without_receipts", type="pgmq.message_record", lock=LOCK, reader="pgmq.read(queue_name, 30, 1)"),
 )
@@ -63,16 +69,14 @@ def test_wait_returns_at_once_with_a_message(gateway: RunningGateway, service: H
 
 
 def test_time_up_is_an_empty_read(waits: Waits, service: Headers) -> None:
-    response = waits.send(service, "read", {"queue_name": "jobs"}, 1).received()
-    assert response.messages == []
-    assert response.headers["preference-applied"] == "wait=1"
-
-
-def test_singular_wait_ends_in_406(waits: Waits, service: Headers) -> None:
-    """Also of a waiter that has made no attempt, because another one has."""
+    """And 406 for a single object, also of a waiter that has made no attempt because another one has."""
     waits.begin(service | SINGULAR)
-    response = waits.send(service | SINGULAR, "read", {"queue_name": "jobs"}, 1).received()
-    assert (response.status, response.body["code"]) == (406, "PGRST116")
+    read, singular = [
+        waits.send(headers, "read", {"queue_name": "jobs"}, 1) for headers in (service, service | SINGULAR)
+    ]
+    response, refused = read.received(), singular.received()
+    assert (response.messages, response.headers["preference-applied"]) == ([], "wait=1")
+    assert (refused.status, refused.body["code"]) == (406, "PGRST116")
 
 
 @pytest.mark.parametrize("profile", ["pgmq_api", "pgmq_public"])
@@ -92,23 +96,23 @@ def test_a_resource_waits(gateway: RunningGateway, waits: Waits, service: Header
     assert wait.received().messages == [1]
 
 
-@pytest.mark.parametrize("profile", ["pgmq_api", "pgmq_public"])
-def test_delayed_message_is_found_by_its_timer(
-    gateway: RunningGateway, waits: Waits, service: Headers, profile: str
-) -> None:
-    wait = waits.begin(service)
-    send(gateway, service | {"Content-Profile": profile}, 1, delay=1)
-    assert wait.received().messages == [1]
+def test_delayed_message_is_found_by_its_timer(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
+    begun = {}
+    for profile, queue in {"pgmq_api": "jobs", "pgmq_public": "second"}.items():
+        begun[profile] = waits.begin(service, queue_name=queue)
+        send(gateway, service | {"Content-Profile": profile}, profile, queue_name=queue, delay=1)
+    for profile, wait in begun.items():
+        assert wait.received().messages == [profile]
 
 
 def test_delayed_message_is_found_by_a_later_wait(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
-    gateway.sql("select pgmq.send('jobs', '1', 1)")
+    gateway.sql("select pgmq.send('jobs', '1', clock_timestamp() + interval '0.3 s')")
     assert waits.send(service, "read", {"queue_name": "jobs"}).received().messages == [1]
 
 
 def test_expired_lease_is_found_by_its_timer(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
     send(gateway, service, 1)
-    gateway.sql("update pgmq.q_jobs set vt = clock_timestamp() + interval '1 s', read_ct = 1")
+    gateway.sql("update pgmq.q_jobs set vt = clock_timestamp() + interval '0.3 s', read_ct = 1")
     assert waits.send(service, "read", {"queue_name": "jobs"}).received().messages == [1]
 
 
@@ -211,7 +215,7 @@ def test_f50_reads_of_a_disconnected_client_are_given_back(
 def test_hiding_policy_does_not_spin(gateway: RunningGateway, waits: Waits, service: Headers, bearer: Bearer) -> None:
     waits.begin({**bearer("authenticated"), "Content-Profile": "pgmq_public"}, sleep_seconds=30, n=1)
     before, began = attempts(gateway, "empty"), time.monotonic()
-    for _ in range(300):
+    for _ in range(100):
         send(gateway, service, 1)
     # Seven in the first two seconds, then one in each.
     assert attempts(gateway, "empty") - before <= 8 + time.monotonic() - began
@@ -219,16 +223,21 @@ def test_hiding_policy_does_not_spin(gateway: RunningGateway, waits: Waits, serv
 
 
 def test_token_expiry_ends_the_wait(waits: Waits) -> None:
-    headers = {"Authorization": f"Bearer {token(SECRET.encode(), 'service_role', {}, 2)}"}
+    headers = {"Authorization": f"Bearer {token(SECRET.encode(), 'service_role', {}, 1)}"}
     wait = waits.send(headers | {"Content-Profile": "pgmq_api"}, "read", {"queue_name": "jobs"})
     # Otherwise this would exceed the test's time limit.
     assert wait.received().messages == []
 
 
 def test_role_timeout_does_not_cut_the_wait(waits: Waits, service: Headers) -> None:
-    """The time limit is that of the function, which applies to each attempt."""
-    wait = waits.send(service | {"Content-Profile": "public"}, "receive", {"queue_name": "jobs"}, 1)
-    assert wait.received().messages == []
+    """The time limit is that of the function, which applies to each attempt; on a busy machine one may exceed it."""
+
+    def receive() -> Received:
+        return waits.send(
+            service | {"Content-Profile": "public"}, "receive_quickly", {"queue_name": "jobs"}, 1
+        ).received()
+
+    assert repeated(receive, lambda response: response.status == 500).messages == []
 
 
 def test_user_defined_reader_waits(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
@@ -254,10 +263,12 @@ def test_read_any_waits_on_three_queues(gateway: RunningGateway, waits: Waits, s
 
 def test_a_form_waits(gateway: RunningGateway, service: Headers) -> None:
     """Its arguments are texts."""
-    wait = gateway.client.build_request(
-        "POST", "/rpc/read_any", headers=service | {"Prefer": "wait=1"}, data={"queue_names": '{second,"jobs"}'}
-    )
-    assert gateway.client.send(wait).json() == []
+    url, form = f"{gateway.server.url}/rpc/read_any", {"queue_names": '{second,"jobs"}'}
+    with ThreadPoolExecutor(1) as thread:
+        wait = thread.submit(httpx.post, url, headers=service | {"Prefer": "wait=50"}, data=form, timeout=60)
+        until(lambda: waiting(gateway) == 1)
+        send(gateway, service, 1)
+        assert [row["message"] for row in wait.result().json()] == [1]
 
 
 def test_empty_wait_with_a_key_is_not_stored(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
@@ -301,5 +312,5 @@ def test_f51_sigterm_ends_all_waits(alone: RunningGateway, service: Headers) -> 
     for wait in begun:
         response = wait.received()
         assert (response.messages, response.headers["connection"]) == ([], "close")
-    waits.end_all()
+    waits.end(*begun)
     assert alone.server.process.wait(DRAIN_SECONDS - 5) == 0

@@ -3,7 +3,7 @@
 import json
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from typing import Any, NamedTuple
@@ -77,6 +77,7 @@ class Waits:
     def __init__(self, gateway: RunningGateway) -> None:
         self._gateway = gateway
         self._all: list[Wait] = []
+        self._queues = set[str]()
 
     def begin(
         self,
@@ -107,9 +108,10 @@ class Waits:
             and figures[AVAILABLE] == figures["pgmq_gateway_connections_open"]
         )
 
-    def send(self, headers: Headers, function: str, arguments: object, seconds: int = 50) -> Wait:
+    def send(self, headers: Headers, function: str, arguments: Mapping[str, Any], seconds: int = 50) -> Wait:
         """Send a request."""
         wait = Wait(self._gateway.server.url, function, headers | {"Prefer": f"wait={seconds}"}, arguments)
+        self._queues.update(arguments.get("queue_names", [arguments.get("queue_name")]))
         self._all.append(wait)
         return wait
 
@@ -120,8 +122,17 @@ class Waits:
             self._all.remove(wait)
 
     def end_all(self) -> None:
-        """Forget all requests."""
+        """Forget all requests, and wait until the gateway has done so too."""
         self.end(*list(self._all))
+        until(self._forgotten)
+
+    def _forgotten(self) -> bool:
+        """False if requests wait, which are woken: those that have disconnected end at once, not within a second."""
+        if waiting(self._gateway):
+            names = [queue.lower() for queue in self._queues]
+            self._gateway.sql("select pg_notify('pgmq_gateway', %s)", json.dumps({"s": names}))
+            return False
+        return True
 
 
 @contextmanager
@@ -132,7 +143,6 @@ def waits_at(gateway: RunningGateway) -> Iterator[Waits]:
         yield waits
     finally:
         waits.end_all()
-    until(lambda: waiting(gateway) == 0)
 
 
 def waiting(gateway: RunningGateway) -> float:
