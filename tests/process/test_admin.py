@@ -67,11 +67,26 @@ def test_all_metrics_are_there_under_their_types_and_nothing_else(serve: Serve, 
         **{f"pgrst_jwt_cache_{name}_total": "counter" for name in ("requests", "hits", "evictions")},
         **{
             f"pgmq_gateway_{name}_total": "counter"
-            for name in ("answers", "errors", "log_lines_dropped", "replays", "unshared", "watch_lost")
+            for name in (
+                "answers",
+                "errors",
+                "log_lines_dropped",
+                "notifications_dropped",
+                "policy_probe_seconds",
+                "policy_probes",
+                "replays",
+                "unshared",
+                "wait_attempts",
+                "wakeups",
+                "watch_lost",
+            )
         },
         **{f"pgmq_gateway_connections_{name}_total": "counter" for name in ("opened", "lost", "failed")},
-        **{f"pgmq_gateway_{name}": "histogram" for name in ("answer_seconds", "transaction_calls")},
-        **{f"pgmq_gateway_{name}": "gauge" for name in ("connections_busy", "connections_open", "ready", "workers")},
+        **{f"pgmq_gateway_{name}": "histogram" for name in ("answer_seconds", "transaction_calls", "wakeup_seconds")},
+        **{
+            f"pgmq_gateway_{name}": "gauge"
+            for name in ("connections_busy", "connections_open", "ready", "streams", "waiting", "workers")
+        },
     }
     values = {name: value for name, value in metrics(gateway).items() if name.startswith("pgrst_")}
     assert values.pop(QUERY_TIME) > 0
