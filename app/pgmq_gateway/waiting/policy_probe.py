@@ -94,21 +94,24 @@ class ProbedQueue:
     begin_at   the loop's time before which no probe begins
     paused_to  the loop's time before which callers are woken in turn
     judgement  None: it must be judged
+    contexts   those of the groups in the last probe: the calls of a group have equal ones
     """
 
-    __slots__ = ("backoff", "begin_at", "crowds", "judgement", "paused_to")
+    __slots__ = ("backoff", "begin_at", "contexts", "crowds", "judgement", "paused_to")
 
     def __init__(self) -> None:
         self.backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self.begin_at = self.paused_to = 0.0
         self.judgement: PolicyJudgement | None = None
         self.crowds: dict[Hashable, Crowd] = {}
+        self.contexts: dict[Hashable, Context] = {}
 
     def pause(self, seconds: float) -> None:
         """Begin anew after so many seconds."""
         self.paused_to = asyncio.get_running_loop().time() + seconds
         self.judgement = None
         self.crowds.clear()
+        self.contexts.clear()
 
 
 class PolicyProbe:
@@ -184,9 +187,14 @@ class PolicyProbe:
             probed.pause(OBSTACLES_SECONDS)
             return None
         query = PROBE.format(function=await _function(session, judgement.queue_table))
+        # Kept, because making a thousand of them takes as long as a probe in Postgres.
+        probed.contexts = {
+            group: probed.contexts.get(group) or self._database.context(caller, call)
+            for group, (caller, call) in waiting.items()
+        }
         crowds: dict[Hashable, dict[K, Context]] = {}
-        for group, (caller, call) in waiting.items():
-            context = self._database.context(caller, call)
+        for group in waiting:
+            context = probed.contexts[group]
             crowds.setdefault(context.crowd, {})[group] = context
         probed.crowds = {key: probed.crowds.get(key, Crowd()) for key in crowds}
         sightings = [
