@@ -141,7 +141,7 @@ def test_54_a_stream_renews_leases_while_it_is_open_and_no_longer(
 ) -> None:
     lease = f"select vt from pgmq.q_{queue}"
     send(1)
-    with opened(resources, queue, n=1, sleep_seconds=3, renew="true") as stream:
+    with opened(resources, queue, n=1, sleep_seconds=1, renew="true") as stream:
         stream.message()
         before = sql(lease)
         until(lambda: sql(lease) > before)

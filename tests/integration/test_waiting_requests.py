@@ -17,7 +17,7 @@ from tests.waiting import until
 CROWD = 40
 GATEWAY = {
     "PGMQ_GATEWAY_MAX_WAITING": str(CROWD),
-    "PGMQ_GATEWAY_RATE_LIMITS": "authenticated=2 waiting by sub, authenticated=1 messages/s by sub, anon=1 messages/h",
+    "PGMQ_GATEWAY_RATE_LIMITS": "authenticated=2 waiting by sub, authenticated=2 messages/s by sub, anon=1 messages/h",
     "PGRST_SERVER_TIMING_ENABLED": "true",
     "PGRST_DB_TX_END": "commit-allow-override",
     "PGRST_DB_PLAN_ENABLED": "true",
@@ -198,15 +198,15 @@ def places(gateway: RunningGateway, caller: Headers) -> int:
     return int(limits.partition('"waiting by sub";r=')[2])
 
 
-def test_40_message_limit_delays_the_wait(gateway: RunningGateway, service: Headers, bearer: Bearer) -> None:
-    send(gateway, service, 1, 2, 3)
-    slow = bearer("authenticated", sub="slow")
-    assert [received(pop(gateway, slow)) for _ in range(2)] == [[1], [2]]
-    anonymous = bearer("anon")
-    assert received(pop(gateway, anonymous)) == [3]
-    send(gateway, service, 4)
-    late = pop(gateway, anonymous, 1)
-    assert (late.status_code, error(late)["message"]) == (429, "Too many messages")
+def test_40_message_limit_delays_the_wait(
+    gateway: RunningGateway, service: Headers, bearer: Bearer, clients: ThreadPoolExecutor
+) -> None:
+    send(gateway, service, 1, 2, 3, 4, 5)
+    anonymous, slow = bearer("anon"), bearer("authenticated", sub="slow")
+    assert received(pop(gateway, anonymous)) == [1]
+    late = clients.submit(pop, gateway, anonymous, 1)
+    assert [received(pop(gateway, slow)) for _ in range(3)] == [[2], [3], [4]]
+    assert (late.result().status_code, error(late.result())["message"]) == (429, "Too many messages")
     assert gateway.sql("select count(*) from pgmq.q_jobs") == [(1,)]
 
 
