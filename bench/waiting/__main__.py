@@ -49,7 +49,7 @@ def main(
     users: Annotated[int, typer.Option(min=1, help="With a policy each, on one queue.")] = DEFAULTS.users,
     streams: Annotated[int, typer.Option(min=1, help="Open at once.")] = DEFAULTS.streams,
     waits: Annotated[int, typer.Option(min=4, help="After which memory is compared.")] = DEFAULTS.waits,
-    seconds: Annotated[int, typer.Option(min=1, help="Of each measurement.")] = DEFAULTS.seconds,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each measurement.")] = DEFAULTS.seconds,
     rate: Annotated[float, typer.Option(min=1, help="Sends a second to waiting clients.")] = DEFAULTS.rate,
     rounds: Annotated[int, typer.Option(min=1, help="Of the throughput of sends.")] = DEFAULTS.rounds,
 ) -> None:

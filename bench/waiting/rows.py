@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -55,7 +56,7 @@ class Scale:
     users: int = 1000
     streams: int = 5000
     waits: int = 100_000
-    seconds: int = 20
+    seconds: float = 20
     rate: float = 50
     rounds: int = 3
 
@@ -150,7 +151,7 @@ async def _rates(ground: Ground, scale: Scale) -> list[float]:
     rates = []
     send_plan = plan.rpc(Cell(connections=SEND_CONNECTIONS), queue_of(ground.gateway.name), tuple(ground.users(1)))
     for _ in range(scale.rounds):
-        result = await count(ground.gateway.url, send_plan, SEND_CONNECTIONS, scale.seconds)
+        result = await count(ground.gateway.url, send_plan, SEND_CONNECTIONS, math.ceil(scale.seconds))
         if result["status"]:
             raise BenchError(f"sends failed: {result}")
         rates.append(result["requests"] / result["microseconds"] * 1e6)

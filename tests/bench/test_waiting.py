@@ -18,7 +18,7 @@ from tests.gateways import RunningGateway
 from tests.server import SECRET
 
 GATEWAY = {"PGRST_DB_SCHEMAS": "pgmq_public,pgmq_api", "PGMQ_GATEWAY_WAIT_POLL": "0.1"}
-SCALE = Scale(waiters=8, queues=2, users=4, streams=4, waits=20, seconds=1, rate=20)
+SCALE = Scale(waiters=8, queues=2, users=4, streams=4, waits=20, seconds=0.2, rate=100)
 
 
 async def figures(

@@ -17,7 +17,7 @@ from tests.server import SECRET
 from tests.waiting import until_async
 
 # Waits of which each half ends in another way.
-WAITS = 1000
+WAITS = 300
 
 
 def wait(gateway: Gateway, path: str, headers: Headers) -> Coroutine[Any, Any, None]:
