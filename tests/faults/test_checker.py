@@ -363,7 +363,7 @@ WaiterGroup.wake = lambda *_: None
 Credit.left = property(lambda credit: credit._limit)
 """
 # With the seconds that a wait lasts, and those in which it must be served.
-SHORT_WAIT = (3, 1.0)
+SHORT_WAIT = (2, 0.5)
 CONNECTIONS = 4
 
 

@@ -42,8 +42,12 @@ def pooled(
 ) -> Iterator[RunningGateway]:
     """A gateway whose four connections for calls share two server connections of PgBouncer."""
     settings = {
-        "PGRST_JWT_SECRET": SECRET, "PGRST_DB_POOL": "4", "PGMQ_GATEWAY_CALL_TIMEOUT": "60", **bouncer.settings
-    }  # fmt: skip
+        "PGRST_JWT_SECRET": SECRET,
+        "PGRST_DB_POOL": "4",
+        "PGMQ_GATEWAY_CALL_TIMEOUT": "60",
+        "PGMQ_GATEWAY_WAIT_POLL": "0.1",
+        **bouncer.settings,
+    }
     running = server.start(tmp_path_factory.mktemp("pooled") / "log", env=settings)
     with (
         httpx.Client(base_url=running.url, timeout=30) as client,
