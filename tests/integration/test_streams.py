@@ -204,6 +204,21 @@ def test_a_stream_of_a_dropped_queue_ends_with_an_error(resources: httpx.Client,
         assert list(event.value) == ["code", "details", "hint", "message"]
 
 
+def test_a_stream_that_fails_while_its_read_waits_leases_nothing_more(
+    resources: httpx.Client, queue: str, send: Send, sql: Sql
+) -> None:
+    """The extension of a lease fails."""
+    send(1)
+    with opened(resources, queue, n=5, sleep_seconds=3, renew="true") as stream:
+        stream.message()
+        sql(f"alter table pgmq.q_{queue} add constraint frozen check (msg_id <> 1) not valid")
+        event = stream.event()
+        assert (event.name, event.value["code"]) == ("error", "23514")
+        send(1)
+        assert list(stream.lines) == []
+    assert sql(f"select read_ct from pgmq.q_{queue} where msg_id = 2") == [(0,)]
+
+
 @pytest.mark.parametrize("accept", ["application/json, text/event-stream;q=0.5", "*/*", "text/event-stream;q=0.1, */*"])
 def test_a_client_that_prefers_json_gets_an_array(resources: httpx.Client, queue: str, accept: str) -> None:
     assert resources.get(f"/queues/{queue}/messages", headers={"Accept": accept}).json() == []

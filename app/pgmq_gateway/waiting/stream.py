@@ -157,10 +157,12 @@ class Stream:
         except ClientGone:
             raise
         except Exception as error:
+            self.calls.close()
             await write(events.error(self._streams.body(error)))
 
     async def close(self) -> None:
-        """Leave nothing behind. A read in progress finds out itself that its client has gone."""
+        """Leave nothing behind."""
+        self.calls.close()
         self.credit.close()
         self._streams.close(self)
         if self._read is not None:

@@ -1,6 +1,6 @@
 """The calls of a stream, in its caller's role: reads, and what keeps its credit and its leases."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -28,17 +28,22 @@ class StreamCalls:
     given  the arguments of its reads, as JSON, without n
     """
 
-    __slots__ = ("_catalog", "_given", "_read")
+    __slots__ = ("_catalog", "_closed", "_disconnected", "_given", "_read")
 
     def __init__(self, read: Call, given: Mapping[str, str], catalog: Catalog) -> None:
-        self._read = read
+        self._closed = False
+        self._disconnected = read.abandoned
+        self._read = msgspec.structs.replace(read, abandoned=self.abandoned)
         self._given = given
         self._catalog = catalog
 
-    @property
-    def abandoned(self) -> Callable[[], bool]:
-        """Whether the client has disconnected."""
-        return self._read.abandoned
+    def abandoned(self) -> bool:
+        """True if the client has disconnected, or the stream has ended: a read that still runs delivers to nobody."""
+        return self._closed or self._disconnected()
+
+    def close(self) -> None:
+        """End a read in progress soon: it returns what it finds."""
+        self._closed = True
 
     @property
     def request(self) -> RequestSettings:
