@@ -1,12 +1,14 @@
 """Times of streams, in a gateway of the test's own process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from pydantic import SecretStr
 
+from pgmq_gateway.auth.authenticator import CLOCK_SKEW_SECONDS
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.gateway import Gateway
@@ -14,7 +16,7 @@ from pgmq_gateway.http.asgi import Message
 from pgmq_gateway.settings.model import Settings
 from pgmq_gateway.waiting import stream
 from pgmq_gateway.waiting.events import Reason
-from tests.gateways import Bearer
+from tests.gateways import Bearer, Headers
 from tests.server import SECRET
 from tests.streams import EVENTS
 from tests.waiting import until_async
@@ -22,14 +24,14 @@ from tests.waiting import until_async
 
 @asynccontextmanager
 async def streaming(
-    directory: DataDirectory, queue: str, bearer: Bearer, max_stream: float
+    directory: DataDirectory, queue: str, authorization: Headers, max_stream: float
 ) -> AsyncIterator[tuple[Gateway, bytearray]]:
     """A gateway, and the body of a stream of an empty queue as far as it was sent. The stream must end."""
     uri = SecretStr(socket_uri(directory, "authenticator"))
     gateway = Gateway(
         Settings(db_uri=uri, jwt_secret=SecretStr(SECRET), history_interval=0, background=False, max_stream=max_stream)
     )
-    headers = [(name.lower().encode(), value.encode()) for name, value in bearer("service_role").items()]
+    headers = [(name.lower().encode(), value.encode()) for name, value in authorization.items()]
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -59,13 +61,23 @@ async def test_55_heartbeat_in_silence(
     directory: DataDirectory, queue: str, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.02)
-    async with streaming(directory, queue, bearer, max_stream=3600) as (gateway, sent):
+    async with streaming(directory, queue, bearer("service_role"), max_stream=3600) as (gateway, sent):
         await until_async(lambda: sent.startswith(b"retry: 2000\n\n: alive\n\n: alive\n\n"))
         gateway.end_waits(Reason.SHUTDOWN)
     assert sent.endswith(b'\n\nevent: end\ndata: {"reason":"shutdown"}\n\n')
 
 
 async def test_a_stream_ends_after_its_longest_time(directory: DataDirectory, queue: str, bearer: Bearer) -> None:
-    async with streaming(directory, queue, bearer, max_stream=1) as (_, sent):
+    async with streaming(directory, queue, bearer("service_role"), max_stream=1) as (_, sent):
         pass
     assert sent.endswith(b'\n\nevent: end\ndata: {"reason":"max_duration"}\n\n')
+
+
+async def test_56_a_stream_ends_when_its_token_is_no_longer_accepted(
+    directory: DataDirectory, queue: str, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expires = int(time.time()) + 3600
+    monkeypatch.setattr(stream, "time", lambda: expires + CLOCK_SKEW_SECONDS - 0.5)
+    async with streaming(directory, queue, bearer("service_role", exp=expires), max_stream=3600) as (_, sent):
+        pass
+    assert sent.endswith(b'\n\nevent: end\ndata: {"reason":"token_expired"}\n\n')

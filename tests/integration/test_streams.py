@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -163,13 +162,6 @@ def test_a_stream_of_several_queues(
             found.append((message["queue_name"], message["msg_id"]))
             consumer.delete(f"/queues/{message['queue_name']}/messages/{message['receipt']}").raise_for_status()
     assert sorted(found) == [(queue, 1), (queue, 2), (other, 1), (other, 2)]
-
-
-def test_56_a_stream_ends_with_its_token(resources: httpx.Client, queue: str, bearer: Bearer, send: Send) -> None:
-    send(1)
-    with opened(resources, queue, bearer("service_role", exp=int(time.time()) + 1)) as stream:
-        stream.message()
-        assert (stream.event().value, list(stream.lines)) == ({"reason": "token_expired"}, [])
 
 
 def test_59_last_event_id_changes_nothing(resources: httpx.Client, queue: str, send: Send) -> None:

@@ -78,7 +78,7 @@ def test_a_reported_wakeup_precedes_that_of_the_body() -> None:
 
 @pytest.mark.parametrize(
     ("claims", "seconds"),
-    [('{"exp": 1030}', 30), ('{"exp": 990.5}', -9.5), ("{}", float("inf")), ('{"exp": null}', float("inf"))],
+    [('{"exp": 1030}', 60), ('{"exp": 990.5}', 20.5), ("{}", float("inf")), ('{"exp": null}', float("inf"))],
 )
-def test_a_token_is_valid_for_so_long(claims: str, seconds: float) -> None:
+def test_a_token_is_accepted_for_so_long(claims: str, seconds: float) -> None:
     assert expires_in(Caller("anon", claims, anonymous=False), lambda: 1000) == seconds

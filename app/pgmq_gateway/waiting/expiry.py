@@ -1,10 +1,11 @@
-"""The time for which a caller's token is valid."""
+"""The time for which a caller's token is accepted."""
 
 import math
 from collections.abc import Callable
 
 import msgspec
 
+from pgmq_gateway.auth.authenticator import CLOCK_SKEW_SECONDS
 from pgmq_gateway.auth.caller import Caller
 
 
@@ -18,9 +19,12 @@ _expiry = msgspec.json.Decoder(Expiry)
 
 
 def expires_in(caller: Caller, wall_clock: Callable[[], float]) -> float:
-    """Seconds until the token expires; infinite without the claim."""
+    """Seconds until the token is rejected, which is some time after it expires; infinite without the claim.
+
+    A wait that ended earlier would be repeated at once, again and again.
+    """
     try:
         exp = _expiry.decode(caller.claims).exp
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         exp = None
-    return math.inf if exp is None else exp - wall_clock()
+    return math.inf if exp is None else exp + CLOCK_SKEW_SECONDS - wall_clock()
