@@ -55,7 +55,7 @@ def test_60_f47_a_stream_survives_a_restart_of_the_database(
     faulty: Faulty, jobs: str, directory: DataDirectory
 ) -> None:
     faulty.sql("select pgmq.send(%s, '1')", jobs)
-    with opened(faulty.client, jobs) as stream:
+    with opened(faulty.client, jobs, sleep_seconds=600) as stream:
         assert stream.message()["message"] == 1
         kill(directory)
         until(faulty.serves)

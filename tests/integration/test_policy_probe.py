@@ -320,7 +320,12 @@ async def test_the_connection_is_opened_for_probes_and_closed_afterwards(
         await probe.queues.probe(["jobs"])
 
 
-async def test_a_cancelled_probe_closes_its_connection(probe: Probe, owner: Sql, jobs: Callable[[str], None]) -> None:
+async def test_a_cancelled_probe_closes_its_connection(
+    probe: Probe, owner: Sql, jobs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The probe must not end before.
+    monkeypatch.setattr(probes, "SET_TIMEOUT", "set statement_timeout = '1min'")
+    monkeypatch.setattr(probes, "TIMEOUT_SECONDS", 60)
     jobs(SLOW)
     send(owner, USERS[0])
     task = asyncio.create_task(probe.seeing(waiting(*USERS)))

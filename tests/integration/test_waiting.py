@@ -98,12 +98,11 @@ def test_a_resource_waits(gateway: RunningGateway, waits: Waits, service: Header
 
 
 def test_delayed_message_is_found_by_its_timer(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
-    begun = {}
-    for profile, queue in {"pgmq_api": "jobs", "pgmq_public": "second"}.items():
-        begun[profile] = waits.begin(service, queue_name=queue)
+    profiles = {"jobs": "pgmq_api", "second": "pgmq_public"}
+    begun = {queue: waits.begin(service, queue_name=queue) for queue in profiles}
+    for queue, profile in profiles.items():
         send(gateway, service | {"Content-Profile": profile}, profile, queue_name=queue, delay=1)
-    for profile, wait in begun.items():
-        assert wait.received().messages == [profile]
+    assert [begun[queue].received().messages for queue in profiles] == [[profile] for profile in profiles.values()]
 
 
 def test_delayed_message_is_found_by_a_later_wait(gateway: RunningGateway, waits: Waits, service: Headers) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.answers import error
 from tests.gateways import Bearer, Headers, RunningGateway
+from tests.integration.waits import idle, waiting
 from tests.process.metrics import metrics
 from tests.waiting import until
 
@@ -57,10 +58,6 @@ def pop(gateway: RunningGateway, headers: Headers, wait: int = 50) -> httpx.Resp
 def send(gateway: RunningGateway, headers: Headers, *messages: object, path: str = MESSAGES) -> None:
     sent = gateway.client.post(path, headers=headers, json={"messages": messages})
     assert sent.status_code == 201, sent.text
-
-
-def waiting(gateway: RunningGateway) -> float:
-    return metrics(gateway.server)["pgmq_gateway_waiting"]
 
 
 def received(response: httpx.Response) -> list[object]:
@@ -155,7 +152,7 @@ def test_38_a48_too_many_waiting_is_503_with_retry_after(
     """A caller that has more waiting requests than one may have in process."""
     before = metrics(gateway.server)["pgmq_gateway_wakeup_seconds_count"]
     waits: list[Future[httpx.Response]] = [clients.submit(pop, gateway, service) for _ in range(CROWD)]
-    until(lambda: waiting(gateway) == CROWD)
+    until(lambda: idle(gateway, CROWD))
     refused = pop(gateway, service)
     assert (refused.status_code, error(refused)["code"], refused.headers["Retry-After"]) == (503, "PGMQ503", "1")
     # Neither reads without a wait nor sends are concerned.

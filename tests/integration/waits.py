@@ -94,19 +94,10 @@ class Waits:
         ((since,),) = self._gateway.sql("select clock_timestamp()")
         first = not self._all
         wait = self.send(headers, function, {"queue_name": queue_name, **arguments})
-        until(lambda: self._idle)
+        until(lambda: idle(self._gateway, len(self._all)))
         if first:
             until(lambda: self._gateway.sql(LOOKS, since))
         return wait
-
-    @property
-    def _idle(self) -> bool:
-        """True if all requests wait."""
-        figures = metrics(self._gateway.server)
-        return (
-            figures["pgmq_gateway_waiting"] == len(self._all)
-            and figures[AVAILABLE] == figures["pgmq_gateway_connections_open"]
-        )
 
     def send(self, headers: Headers, function: str, arguments: Mapping[str, Any], seconds: int = 50) -> Wait:
         """Send a request."""
@@ -148,6 +139,12 @@ def waits_at(gateway: RunningGateway) -> Iterator[Waits]:
 def waiting(gateway: RunningGateway) -> float:
     """The number of requests that wait."""
     return metrics(gateway.server)["pgmq_gateway_waiting"]
+
+
+def idle(gateway: RunningGateway, number: int) -> bool:
+    """True if so many requests wait, and none is attempted."""
+    figures = metrics(gateway.server)
+    return figures["pgmq_gateway_waiting"] == number and figures[AVAILABLE] == figures["pgmq_gateway_connections_open"]
 
 
 def attempts(gateway: RunningGateway, outcome: str) -> float:
