@@ -1,5 +1,6 @@
 """Queues, sends and times in the calls of waiting requests and of senders."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -32,6 +33,8 @@ def called(
         ('{"queue_name": 5}', (UNKNOWN,)),
         ('{"queue_names": []}', (UNKNOWN,)),
         ('{"queue_names": [' + ",".join(f'"{n}"' for n in range(MAX_QUEUES + 1)) + "]}", (UNKNOWN,)),
+        ('{"queue_names": [["Jobs"], ["tasks"]]}', ("jobs", "tasks")),
+        ('{"queue_names": [null, 1, {"a": "b"}]}', (UNKNOWN,)),
         ("{}", (UNKNOWN,)),
         ("not JSON", (UNKNOWN,)),
         (None, (UNKNOWN,)),
@@ -42,11 +45,39 @@ def test_a_body_names_the_queues_to_wait_for(body: str | None, names: tuple[str,
 
 
 @pytest.mark.parametrize(
+    ("queues", "names"),
+    [
+        pytest.param(61 * "a", (61 * "a",), id="longest"),
+        pytest.param(31 * "ä", (UNKNOWN,), id="too many bytes"),
+        pytest.param("a\0b", (UNKNOWN,), id="NUL"),
+        pytest.param(["jobs", "", "a\0b", 9000 * "a"], ("jobs",), id="among others"),
+    ],
+)
+def test_a_text_that_cannot_be_a_queue_is_no_name(queues: str | list[str], names: tuple[str, ...]) -> None:
+    member = "queue_name" if isinstance(queues, str) else "queue_names"
+    assert queue_names(called(json.dumps({member: queues}))) == names
+
+
+@pytest.mark.parametrize(
+    "literal", [100_000 * "a,", '"' + 100_000 * '\\"', '"' + 2000 * '\\"'], ids=["elements", "escapes", "unclosed"]
+)
+def test_a_long_literal_does_not_stop_the_event_loop(literal: str) -> None:
+    """The last one would be slow already if each of its quotes were tried as the beginning of an element."""
+    assert queue_names(called(json.dumps({"queue_names": literal}))) == (UNKNOWN,)
+
+
+def test_a_deep_array_names_no_queue() -> None:
+    assert queue_names(called('{"queue_names": ' + 5000 * "[" + 5000 * "]" + "}")) == (UNKNOWN,)
+
+
+@pytest.mark.parametrize(
     ("values", "names"),
     [
         ({"queue_name": ["a", "B"]}, ("b",)),
         ({"queue_names": ["{second,third}"]}, ("second", "third")),
         ({"queue_names": ['{"a \\"quoted\\" one", plain }']}, ('a "quoted" one', "plain")),
+        ({"queue_names": ["{{a},{b}}"]}, ("a", "b")),
+        ({"queue_names": ['{a,"b']}, ("a", "b")),
         ({"n": ["1"]}, (UNKNOWN,)),
     ],
 )
