@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pgmq_gateway.waiting import wakeups
 from pgmq_gateway.waiting.counters import Counters
+from pgmq_gateway.waiting.queue_names import can_be_queue
 from pgmq_gateway.waiting.wakeups import MAX_PAYLOAD_BYTES, MAX_QUEUES, Wakeups
 from tests.clock import Clock
 
@@ -279,7 +280,16 @@ def test_each_queue_is_in_one_notification_of_allowed_size(queues: set[str]) -> 
     payloads = here.wakeups.outgoing()
     assert all(len(payload.encode()) <= MAX_PAYLOAD_BYTES for payload in payloads)
     assert all(payload.isascii() for payload in payloads)
-    assert sorted(queue for payload in payloads for queue in json.loads(payload)["w"]) == sorted(queues)
+    announced = sorted(queue for payload in payloads for queue in json.loads(payload)["w"])
+    assert announced == sorted(filter(can_be_queue, queues))
+
+
+def test_a_text_that_cannot_be_a_queue_is_not_reported(here: Process) -> None:
+    """A notification with it would be too long, and one too long would lose all others."""
+    queues = [MAX_PAYLOAD_BYTES * "a", "jobs"]
+    here.wakeups.received(json.dumps({"g": "stranger", "w": queues}))
+    here.wakeups.sent(queues)
+    assert here.sends() == [{"s": ["jobs"]}]
 
 
 def test_ten_thousand_queues_are_announced_in_few_notifications(here: Process) -> None:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from pgmq_gateway.waiting.counters import Counters
+from pgmq_gateway.waiting.queue_names import can_be_queue
 
 # A queue is announced at these intervals, and remembered for so long: one lost announcement has no effect.
 ANNOUNCEMENT_SECONDS = 30.0
@@ -187,7 +188,7 @@ def _payloads(process: str, member: str, queues: Iterable[str]) -> Iterator[str]
     """Notifications of queues. JSON in ASCII, which every encoding of a database has."""
     head = json.dumps({"g": process, member: []})[:-2]
     listed = ""
-    for name in map(json.dumps, queues):
+    for name in map(json.dumps, filter(can_be_queue, queues)):
         if listed and len(head) + len(listed) + len(name) + 3 > MAX_PAYLOAD_BYTES:
             yield f"{head}{listed}]}}"
             listed = ""
