@@ -1,7 +1,7 @@
 """The order in which waiters attempt their calls, with a fake clock."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,11 +11,14 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call, executable
 from pgmq_gateway.errors import PoolTimeout
 from pgmq_gateway.http.request import RequestSettings
-from pgmq_gateway.waiting.queue_probe import QueueState
+from pgmq_gateway.waiting.clock import Clock
+from pgmq_gateway.waiting.counters import Counters
+from pgmq_gateway.waiting.queue_names import UNKNOWN
+from pgmq_gateway.waiting.queue_probe import QueueProbe, QueueState
 from pgmq_gateway.waiting.waiter import Waiter
 from pgmq_gateway.waiting.waiter_group import WaiterGroup
 from pgmq_gateway.waiting.waiter_queue import Sources, WaiterQueue
-from pgmq_gateway.waiting.waiters import GroupKey
+from pgmq_gateway.waiting.waiters import GroupKey, Waiters
 
 EMPTY = Answer(None, 0, "[]")
 STATE = QueueState(
@@ -406,6 +409,26 @@ def test_a_notification_before_the_first_waiter_may_have_suppressed_others(bench
     assert looks == ["jobs"]
     bench.timers.advance(5)
     assert len(looks) == 2
+
+
+async def test_only_queues_that_an_attempt_has_reached_are_looked_at(bench: Bench) -> None:
+    looked_at = list[str]()
+
+    async def probe(queues: Sequence[str]) -> dict[str, QueueState]:
+        looked_at.extend(queues)
+        return {}
+
+    queues = {name: WaiterQueue(name, bench.timers, bench.outside.sources) for name in ("jobs", "unseen", UNKNOWN)}
+    for name in ("jobs", UNKNOWN):
+        queues[name].missed()
+    clock = Clock(cast(QueueProbe, SimpleNamespace(probe=probe)), Counters(), 1)
+    clock.look("unseen")
+    clock.look("gone")
+    waiters = cast(Waiters, SimpleNamespace(queues=queues))
+    for _ in range(2):
+        await clock._watch_queues_once(waiters)
+    assert looked_at == ["jobs"]
+    assert bench.outside.wanted == ["jobs"]
 
 
 def test_a_closed_queue_leaves_no_timer(bench: Bench) -> None:

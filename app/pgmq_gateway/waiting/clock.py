@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.probes import ProbeFailed
-from pgmq_gateway.waiting.queue_names import UNKNOWN
 from pgmq_gateway.waiting.queue_probe import QueueProbe
 
 if TYPE_CHECKING:
@@ -65,23 +64,25 @@ class Clock:
         soon, self._soon = self._soon, set()
         now = asyncio.get_running_loop().time()
         if now < self._poll_at:
-            await self._look_at(waiters, soon & waiters.queues.keys())
+            await self._look_at(waiters, soon)
             return
         self._poll_at = now + self._poll_seconds
-        await self._look_at(waiters, set(waiters.queues))
+        await self._look_at(waiters, waiters.queues)
         for queue in waiters.queues.values():
             queue.wake_sleeping(self._poll_seconds)
 
-    async def _look_at(self, waiters: "Waiters", names: Collection[str]) -> None:
-        """Look at queues, and wake waiters for what has become visible."""
-        if UNKNOWN in names:
-            waiters.queues[UNKNOWN].wake_each()
+    async def _look_at(self, waiters: "Waiters", names: Iterable[str]) -> None:
+        """Look at queues, and wake waiters for what has become visible.
+
+        Only at known ones: a caller without any right could name what makes the statement fail for all.
+        """
+        queues = waiters.queues
         try:
-            states = await self._probe.probe([name for name in names if name != UNKNOWN])
+            states = await self._probe.probe([name for name in names if name in queues and queues[name].known])
         except ProbeFailed:
             # The next look shows what this one would have.
             return
         for name, state in states.items():
-            queue = waiters.queues.get(name)
+            queue = queues.get(name)
             if queue is not None and queue.observe(state):
                 self._counters.wakeups["clock"] += 1

@@ -38,13 +38,13 @@ class WaiterQueue:
     """The waiter groups of a message queue, and the timers of its wake-ups.
 
     groups  about in the order in which they were woken last
+    known   true once an attempt has shown that the queue exists, and that a caller may read it
     """
 
     def __init__(self, name: str, timers: Timers, sources: Sources) -> None:
         self.name = name
         self.groups: OrderedDict[WaiterGroup, None] = OrderedDict()
-        # True once an attempt has shown that the queue exists, and that a caller may read it.
-        self._known = name == UNKNOWN
+        self.known = False
         self._callers: Counter[Caller] = Counter()
         self._timers = timers
         self._sources = sources
@@ -111,8 +111,8 @@ class WaiterQueue:
 
     def missed(self) -> None:
         """Note that an attempt has found nothing. The first one announces the queue and asks for a look."""
-        if not self._known:
-            self._known = True
+        if not self.known and self.name != UNKNOWN:
+            self.known = True
             self._sources.wakeups.wanted(self.name)
             self._sources.clock.look(self.name)
 
