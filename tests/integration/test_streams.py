@@ -259,15 +259,18 @@ def test_58_f48_a_slow_reader_leases_no_more_than_it_takes(
 
 
 def test_57_63_streams_are_limited_and_end_with_the_gateway(
-    serve: Serve, bearer: Bearer, queue: str, grant: Grant
+    serve: Serve, bearer: Bearer, queue: str, grant: Grant, send: Send
 ) -> None:
     gateway = serve("postgres", PGMQ_GATEWAY_MAX_WAITING="2", PGMQ_GATEWAY_RATE_LIMITS="authenticated=1 waiting by sub")
     grant("authenticated", "read")
     user, path = bearer("authenticated", sub="ann"), f"/queues/{queue}/messages"
     with httpx.Client(base_url=gateway.url, headers=bearer("service_role"), timeout=30) as client:
-        with opened(client, queue) as first, opened(client, queue, user) as second:
-            full = client.get(path, headers={"Accept": EVENTS})
-            assert (full.status_code, full.json()["code"], full.headers["retry-after"]) == (503, "PGMQ503", "1")
+        send(1)
+        with opened(client, queue, n=1) as first, opened(client, queue, user) as second:
+            # The first one keeps its place without credit.
+            first.message()
+            for full in (client.get(path, headers={"Accept": EVENTS}), client.get(path, params={"wait_seconds": 1})):
+                assert (full.status_code, full.json()["code"], full.headers["retry-after"]) == (503, "PGMQ503", "1")
             gateway.process.send_signal(signal.SIGHUP)
             for stream in (first, second):
                 assert (stream.event().value, list(stream.lines)) == ({"reason": "reload"}, [])

@@ -30,14 +30,19 @@ async def streamed(
     options: StreamOptions,
     catalog: Catalog,
 ) -> StreamedResponse:
-    """A stream whose first read was allowed. Raises what that read raises, StreamUnsupported and WaitLimitReached."""
+    """A stream whose first read was allowed.
+
+    Raises what that read raises, StreamUnsupported, WaitLimitReached and TooManyWaiting.
+    """
     if not request.can_stream:
         raise StreamUnsupported
     renewal = None if options.renew_seconds is None else Renewal(options.renew_seconds, options.lease)
     # A preference to roll back would deliver the same messages for ever.
     calls = StreamCalls(msgspec.structs.replace(read, preferences=NO_PREFERENCES, wait=0), address.given, catalog)
     with ExitStack() as stack:
+        # It keeps its places while its client has no credit too.
         stack.enter_context(request.waiting())
+        stack.enter_context(streams.executor.place())
         stream = await streams.stream(caller, calls, options.credit, renewal)
         held = stack.pop_all()
 

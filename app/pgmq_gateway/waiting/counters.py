@@ -10,7 +10,7 @@ WAKEUP_BUCKETS_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.
 class Counters:
     """Counts since the start of a process. A reload keeps them.
 
-    waiting, streams       requests that wait now, streams among them; open streams
+    waiting, streams       requests that wait now and open streams; open streams
     wakeups                by source: process, gateway, sql, clock
     attempts               of waiting calls, by outcome: messages, empty, error
     deliveries             by seconds from a wake-up to the messages that its attempt found, for each bucket

@@ -7,7 +7,7 @@ visible. It carries no message: every attempt runs the call as any other, in its
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 import msgspec
 
@@ -66,6 +66,17 @@ class WaitingExecutor:
 
         Raises what the executor raises, TooManyWaiting and ClientGone.
         """
+        if not call.wait:
+            return await self.execute_admitted(caller, call)
+        with self.place():
+            return await self.execute_admitted(caller, call)
+
+    def place(self) -> AbstractContextManager[None]:
+        """A place among the requests and streams that wait. Raises TooManyWaiting when it begins."""
+        return self.waiters.place()
+
+    async def execute_admitted(self, caller: Caller, call: Call) -> Answer:
+        """Run a call of a caller that has a place, as `execute` does."""
         answer = await (self._wait(caller, call) if call.wait else self._executor.execute(caller, call))
         self._note_settled(call, answer)
         if self.waiters.queues or self._others.wanted_elsewhere:

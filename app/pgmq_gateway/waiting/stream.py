@@ -8,9 +8,8 @@ from contextlib import suppress
 from time import time
 
 from pgmq_gateway.auth.caller import Caller
-from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer
-from pgmq_gateway.errors import GatewayError, InternalError, TooManyWaiting
+from pgmq_gateway.errors import GatewayError, InternalError
 from pgmq_gateway.http.exchange import ClientGone
 from pgmq_gateway.http.response import Write
 from pgmq_gateway.limits.throttle import TooMany
@@ -20,6 +19,7 @@ from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.credit import Credit, Settlements
 from pgmq_gateway.waiting.credit_checks import UNAVAILABLE, CreditChecks
 from pgmq_gateway.waiting.events import Reason
+from pgmq_gateway.waiting.executor import WaitingExecutor
 from pgmq_gateway.waiting.expiry import expires_in
 from pgmq_gateway.waiting.renewal import Renewal
 from pgmq_gateway.waiting.stream_calls import StreamCalls
@@ -40,7 +40,7 @@ class Streams:
     def __init__(
         self,
         settings: Settings,
-        executor: Executor,
+        executor: WaitingExecutor,
         settlements: Settlements,
         counters: Counters,
         available: Callable[[], bool],
@@ -52,15 +52,12 @@ class Streams:
         self._verbose = settings.client_error_verbosity == "verbose"
         self.ended: Reason | None = None
         self._max_stream = settings.max_stream
-        self._max_waiting = settings.max_waiting
         self._counters = counters
         self._open: set[Stream] = set()
         self._checks = CreditChecks(executor, settlements)
 
     async def stream(self, caller: Caller, calls: StreamCalls, credit: int, renewal: Renewal | None) -> "Stream":
-        """A stream that has read for the first time. Raises what that read raises, and TooManyWaiting."""
-        if max(self._counters.streams, self._counters.waiting) >= self._max_waiting:
-            raise TooManyWaiting(self._max_waiting)
+        """A stream that has read for the first time. Raises what that read raises."""
         lifetime = self._max_stream * (1 - random.random() * MAX_SHORTENING)  # noqa: S311 no secret
         stream = Stream(self, caller, calls, credit, renewal, lifetime)
         self._open.add(stream)
@@ -212,14 +209,14 @@ class Stream:
 
     async def _execute_read(self, wait: float) -> Answer:
         call = self.calls.read(min(self.credit.left, MAX_MESSAGES_PER_READ), max(wait, 0))
-        return await self._streams.executor.execute(self.caller, call)
+        return await self._streams.executor.execute_admitted(self.caller, call)
 
     async def _take_answer(self, write: Write) -> None:
         """Deliver the messages of the read that has ended. Raises its error unless a later read may succeed."""
         read, self._read = self._read, None
         try:
             answer = None if read is None else read.result()
-        except (TooMany, TooManyWaiting) as error:
+        except TooMany as error:
             self._paused_until = self._now() + float(dict(error.headers)["Retry-After"])
         except UNAVAILABLE:
             self._paused_until = self._now() + PAUSE_SECONDS

@@ -1,7 +1,8 @@
 """All waiters of this process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pgmq_gateway.auth.caller import Caller
@@ -51,10 +52,19 @@ class Waiters:
         self._timers: dict[Waiter, asyncio.TimerHandle] = {}
         self._ended = False
 
-    def enter(self, caller: Caller, call: Call) -> Waiter:
-        """Add a waiter for a call, until its time or its token ends. Raises TooManyWaiting."""
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """The place of a request or stream among those that wait. Raises TooManyWaiting."""
         if self._counters.waiting >= self._max_waiting:
             raise TooManyWaiting(self._max_waiting)
+        self._counters.waiting += 1
+        try:
+            yield
+        finally:
+            self._counters.waiting -= 1
+
+    def enter(self, caller: Caller, call: Call) -> Waiter:
+        """Add a waiter for a call, until its time or its token ends."""
         key = GroupKey(caller, call.request, call.function, call.statement, call.representation, call.body, call.key)
         loop = asyncio.get_running_loop()
         group = self._groups.get(key)
@@ -64,14 +74,12 @@ class Waiters:
                 queue.add(group)
         waiter = group.enter(call)
         seconds = 0.0 if self._ended else min(call.wait, expires_in(caller, self._wall_clock))
-        self._counters.waiting += 1
         self._timers[waiter] = loop.call_later(max(seconds, 0.0), waiter.end)
         return waiter
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a waiter, and its group and waiter queues if they are empty."""
         self._timers.pop(waiter).cancel()
-        self._counters.waiting -= 1
         group = waiter.group
         group.leave(waiter)
         if not group.empty:
