@@ -27,6 +27,7 @@ from tests.clock import Clock
         ("a-b=1/s by header:X-Real-IP", RateLimit("a-b", 1, 1, 1, "requests", "header:X-Real-IP")),
         ("anon = 2 waiting by ip", WaitLimit("anon", 2, "ip")),
         ("*=20 waiting", WaitLimit("*", 20, "")),
+        ("anon=0 waiting", WaitLimit("anon", 0, "")),
     ],
 )
 def test_the_syntax_of_a_limit(text: str, limit: Limit) -> None:
@@ -37,7 +38,7 @@ def test_the_syntax_of_a_limit(text: str, limit: Limit) -> None:
     "texts",
     [["anon"], ["anon=10"], ["anon=0/s"], ["anon=1/d"], ["anon=1/s burst 0"], ["anon=1.5/s"], ["=1/s"],
      ["anon=1 messages/s by ip"], ["anon=1/s", "anon=2/s"], ["anon=1/s by"], ["anon=9999999999/s"],
-     ["anon=0 waiting"], ["anon=1 waiting/s"], ["anon=1 waiting burst 2"], ["anon=1 waiting", "anon=2 waiting"]],
+     ["anon=1 waiting/s"], ["anon=1 waiting burst 2"], ["anon=1 waiting", "anon=2 waiting"]],
 )  # fmt: skip
 def test_an_invalid_limit_is_refused(texts: list[str]) -> None:
     with pytest.raises(ValueError, match=r"^limit 1 (is malformed|allows|counts)|^role anon has two limits"):
@@ -186,6 +187,12 @@ def test_a_call_above_the_capacity_is_refused_for_good() -> None:
     with pytest.raises(TooManyAtOnce):
         limits.of_messages(caller("a")).take(6, "messages")
     limits.of_messages(caller("a")).take(5, "messages")
+
+
+def test_a_role_can_be_forbidden_to_wait() -> None:
+    with pytest.raises(WaitLimitReached) as caught, waiting(Throttle(read_rate_limits(["a=0 waiting"])), caller("a")):
+        raise AssertionError
+    assert (caught.value.hint, caught.value.headers) == ("Read without waiting.", ())
 
 
 def waiting(limits: Throttle, who: Caller) -> AbstractContextManager[None]:

@@ -14,14 +14,15 @@ class WaitLimitReached(GatewayError):
     """A request that would wait for messages beside too many others. Nothing was executed."""
 
     status, code = 429, "PGMQ429"
-    headers = (("Retry-After", "1"),)
 
     def __init__(self, limit: WaitLimit) -> None:
         super().__init__(
             "Too many waiting requests",
             f"The limit of role {limit.role} is {limit.count} {limit.name} at once.",
-            "Retry when one of them has ended, or without wait.",
+            "Retry when one of them has ended, or read without waiting." if limit.count else "Read without waiting.",
         )
+        if limit.count:
+            self.headers = (("Retry-After", "1"),)
 
 
 class Places:

@@ -54,7 +54,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class WaitLimit:
-    """The number of requests of a role that can wait for messages at once. `role` and `by` as in RateLimit."""
+    """The number of requests of a role that can wait for messages at once; 0: none. `role` and `by` as in RateLimit."""
 
     role: str
     count: int
@@ -81,10 +81,7 @@ def read_rate_limits(texts: Iterable[str]) -> tuple[Limit, ...]:
 def _limit(number: int, text: str) -> Limit:
     # Errors do not quote the text, which may be a secret pasted into the wrong setting.
     if waits := _WAIT_LIMIT.fullmatch(text):
-        limit = WaitLimit(waits["role"], int(waits["count"]), waits["by"] or "")
-        if not limit.count:
-            raise ValueError(f"limit {number} allows nothing: set PGMQ_GATEWAY_MAX_WAIT=0, or write at least 1")
-        return limit
+        return WaitLimit(waits["role"], int(waits["count"]), waits["by"] or "")
     found = _LIMIT.fullmatch(text)
     if found is None:
         raise ValueError(
