@@ -90,6 +90,16 @@ def test_a33_any_page_can_read_every_response(
     assert sql(f"select count(*) from pgmq.q_{queue}") == [(1,)]
 
 
+def test_a_page_can_read_if_its_wait_was_applied(api: httpx.Client, bearer: Bearer, queue: str) -> None:
+    asked = {"Origin": PAGE, **bearer("service_role"), "Prefer": "wait=0"}
+    answers = [
+        api.post("/rpc/pop", json={"queue_name": queue}, headers=asked),
+        api.get(f"/queues/{queue}/messages", params={"wait_seconds": 0}, headers={"Origin": PAGE}),
+    ]
+    expected = f"{EXPOSED}, Preference-Applied, Retry-After"
+    assert [answer.headers["access-control-expose-headers"] for answer in answers] == [expected] * 2
+
+
 def test_without_an_origin_there_are_no_headers(service: httpx.Client, queue: str) -> None:
     sent = service.post("/rpc/send", json={"queue_name": queue, "message": 1})
     assert (sent.status_code, cors(sent)) == (200, {})

@@ -12,7 +12,9 @@ EXPOSED = (
     "Range-Unit"
 )
 # For scripts that repeat a request with an Idempotency-Key.
-EXPOSED_WITH_KEY = f"{REPLAYED}, Retry-After"
+EXPOSED_WITH_KEY = (REPLAYED, "Retry-After")
+# For scripts that wait for messages.
+EXPOSED_WITH_WAIT = ("Preference-Applied", "Retry-After")
 MAX_AGE_SECONDS = "86400"
 
 
@@ -25,15 +27,21 @@ class Cors:
 
     def __init__(self, origins: Collection[str], readable: Iterable[str] = ()) -> None:
         self._origins = origins
-        self._exposed = ", ".join((EXPOSED, *readable))
+        self._exposed = (EXPOSED, *readable)
 
     def headers(self, request: Request) -> Headers:
         """Headers for any response to this request."""
         allowed = self._allowed(request)
         if not allowed or _is_preflight(request):
             return allowed
-        exposed = f"{self._exposed}, {EXPOSED_WITH_KEY}" if request.keys else self._exposed
-        return (*allowed, ("Access-Control-Expose-Headers", exposed))
+        exposed = dict.fromkeys(
+            (
+                *self._exposed,
+                *(EXPOSED_WITH_KEY if request.keys else ()),
+                *(EXPOSED_WITH_WAIT if _may_wait(request) else ()),
+            )
+        )
+        return (*allowed, ("Access-Control-Expose-Headers", ", ".join(exposed)))
 
     def preflight(self, request: Request) -> Response | None:
         """The response to a preflight request from an allowed origin, without those of `headers`; None for others."""
@@ -60,6 +68,11 @@ class Cors:
         if origin not in self._origins:
             return ()
         return (("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true"))
+
+
+def _may_wait(request: Request) -> bool:
+    """True for requests that PostgREST does not know: to resources, and those that prefer to wait."""
+    return request.segments[:1] == ["queues"] or "wait=" in request.headers.get("prefer", "")
 
 
 def _is_preflight(request: Request) -> bool:
