@@ -102,17 +102,21 @@ class TooManyWaiting(GatewayError):
         super().__init__(
             "Too many waiting requests",
             f"{max_waiting} requests of all callers wait for messages.",
-            "Retry after a second, or without wait.",
+            "Retry after a second, or read without waiting.",
         )
 
 
 class StreamUnsupported(GatewayError):
-    """A stream over HTTP/1.0, which has no way to tell where it ends."""
+    """A stream over HTTP/1.0, where the end of the connection is the end of the response: a lost one looks the same."""
 
     status, code = 505, "PGMQ505"
 
     def __init__(self) -> None:
-        super().__init__("Streams need HTTP/1.1", hint="Read without Accept: text/event-stream.")
+        super().__init__(
+            "Streams need HTTP/1.1",
+            "The request is HTTP/1.0.",
+            "Set proxy_http_version 1.1 if it passes nginx, or read without Accept: text/event-stream.",
+        )
 
 
 class MemoryFull(GatewayError):

@@ -16,6 +16,7 @@ from pgmq_gateway.postgrest.media import (
     Representation,
     negotiate,
     negotiate_description,
+    prefers_events,
 )
 
 OBJECT_NAME = "application/vnd.pgrst.object"
@@ -89,6 +90,28 @@ def test_the_description_has_one_type(accept: str | None, expected: str) -> None
 def test_the_description_has_no_other_types(accept: str) -> None:
     with pytest.raises(NotAcceptable):
         negotiate_description(accept)
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("text/event-stream", True),
+        ("application/json;q=0.5, Text/Event-Stream", True),
+        ("text/html, text/event-stream;q=0.1", True),
+        ("text/event-stream;q=0", False),
+        ("text/event-stream;q=0, text/html", False),
+        ("application/json, text/event-stream;q=0.5", False),
+        (None, False),
+    ],
+)
+def test_a_stream_is_preferred_to_any_representation(accept: str | None, *, expected: bool) -> None:
+    assert prefers_events(accept) is expected
+
+
+def test_a_function_has_no_stream() -> None:
+    with pytest.raises(NotAcceptable) as caught:
+        negotiate("text/event-stream")
+    assert caught.value.hint == "Streams are GET requests to /queues/{queue}/messages."
 
 
 @given(st.text() | st.text(alphabet='*/;,=q. "01ajsontexcv+'))

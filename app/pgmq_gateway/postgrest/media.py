@@ -48,6 +48,7 @@ CSV = Representation(Shape.CSV, "text/csv; charset=utf-8")
 GEOJSON = Representation(Shape.GEOJSON, "application/geo+json; charset=utf-8")
 
 EVENTS = "text/event-stream"
+AT_QUEUES = "Streams are GET requests to /queues/{queue}/messages."
 
 PLAN_TYPE = re.compile(r"application/vnd\.pgrst\.plan(?:\+(text|json))?", re.IGNORECASE)
 CHARSET = "; charset=utf-8"
@@ -68,12 +69,17 @@ def negotiate(accept: str | None, *, plans: bool = False) -> Representation:
 @lru_cache(maxsize=256)
 def prefers_events(accept: str | None) -> bool:
     """True if the client prefers a stream of server-sent events to any representation of a result."""
-    for range_ in _ranges(accept or "*/*"):
-        if range_.partition(";")[0].lower() == EVENTS:
+    for range_, weight in _weighted_ranges(accept or "*/*"):
+        # Unlike PostgREST's types, one with the weight 0 is not acceptable (RFC 9110, section 12.4.2).
+        if _is_events(range_) and weight > 0:
             return True
         if _representation(range_) is not None:
             break
     return False
+
+
+def _is_events(range_: str) -> bool:
+    return range_.partition(";")[0].lower() == EVENTS
 
 
 def negotiate_description(accept: str | None) -> str:
@@ -89,7 +95,8 @@ def _first(accept: str | None, offer: Callable[[str], T | None]) -> T:
         if offered is not None:
             return offered
     names = ", ".join(_shown(range_) for range_ in ranges)
-    raise NotAcceptable(f"None of these media types are available: {names}")
+    hint = AT_QUEUES if any(map(_is_events, ranges)) else None
+    raise NotAcceptable(f"None of these media types are available: {names}", hint=hint)
 
 
 def _shown(range_: str) -> str:
@@ -154,7 +161,11 @@ def _representation(range_: str) -> Representation | None:
 
 
 def _ranges(accept: str) -> list[str]:
-    """Media ranges by weight (RFC 9110, section 12.5.1), then by specificity, the most preferred first.
+    return [range_ for range_, _ in _weighted_ranges(accept)]
+
+
+def _weighted_ranges(accept: str) -> list[tuple[str, float]]:
+    """Media ranges and their weights (RFC 9110, section 12.5.1), by weight, then by specificity, the greatest first.
 
     PostgREST ignores parameters after a weight.
     """
@@ -162,8 +173,8 @@ def _ranges(accept: str) -> list[str]:
     for part in _split(accept, ","):
         range_, _, weight = part.replace(" ", "").partition(";q=")
         if range_:
-            found.append((range_, (_number(weight.partition(";")[0]), range_.count(";") - range_.count("*"))))
-    return [range_ for range_, _ in sorted(found, key=lambda pair: pair[1], reverse=True)]
+            found.append((range_, _number(weight.partition(";")[0])))
+    return sorted(found, key=lambda pair: (pair[1], pair[0].count(";") - pair[0].count("*")), reverse=True)
 
 
 def _split(text: str, separator: str) -> list[str]:
