@@ -176,7 +176,7 @@ def test_39_a48_limit_waiting_by_sub(
     assert error(refused) == {
         "code": "PGMQ429",
         "details": "The limit of role authenticated is 2 waiting by sub at once.",
-        "hint": "Retry when one of them has ended, or without wait.",
+        "hint": "Retry when one of them has ended, or read without waiting.",
         "message": "Too many waiting requests",
     }
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")

@@ -242,7 +242,7 @@ REFUSALS: Schemas = {
                 "PGMQ429",
                 "Too many waiting requests",
                 details="The limit of role authenticated is 20 waiting by sub at once.",
-                hint="Retry when one of them has ended, or without wait.",
+                hint="Retry when one of them has ended, or read without waiting.",
             )
         },
         "Retry-After",
@@ -270,7 +270,7 @@ REFUSALS: Schemas = {
                 "PGMQ503",
                 "Too many waiting requests",
                 details="10000 requests of all callers wait for messages.",
-                hint="Retry after a second, or without wait.",
+                hint="Retry after a second, or read without waiting.",
             ),
         },
         "Retry-After",
