@@ -77,15 +77,20 @@ class WaitingExecutor:
 
     async def execute_admitted(self, caller: Caller, call: Call) -> Answer:
         """Run a call of a caller that has a place, as `execute` does."""
-        answer = await (self._wait(caller, call) if call.wait else self._executor.execute(caller, call))
-        self._note_settled(call, answer)
-        if self.waiters.queues or self._others.wanted_elsewhere:
-            self._announce(call, answer)
-        return answer
+        return await (self._wait(caller, call) if call.wait else self._execute(caller, call))
 
     def end(self) -> None:
         """End all waits, and those to come after their first attempt."""
         self.waiters.end()
+
+    async def _execute(self, caller: Caller, call: Call) -> Answer:
+        """Run a call, and tell others what it has done: also an attempt that finds nothing can move messages."""
+        answer = await self._executor.execute(caller, call)
+        self._note_settled(call, answer)
+        # What a stored answer reports was announced when it was stored.
+        if not answer.replayed and (self.waiters.queues or self._others.wanted_elsewhere):
+            self._announce(call, answer)
+        return answer
 
     async def _wait(self, caller: Caller, call: Call) -> Answer:
         waiter = self.waiters.enter(caller, call)
@@ -125,7 +130,7 @@ class WaitingExecutor:
         """The answer, if it ends the wait."""
         call, group = waiter.call, waiter.group
         try:
-            answer = await self._executor.execute(caller, call)
+            answer = await self._execute(caller, call)
         except NotSingular as error:
             if error.rows:
                 raise
