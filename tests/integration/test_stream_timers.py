@@ -16,6 +16,7 @@ from pgmq_gateway.http.asgi import Message
 from pgmq_gateway.settings.model import Settings
 from pgmq_gateway.waiting import stream
 from pgmq_gateway.waiting.events import Reason
+from tests.databases import Sql
 from tests.gateways import Bearer, Headers
 from tests.server import SECRET
 from tests.streams import EVENTS
@@ -65,6 +66,18 @@ async def test_55_heartbeat_in_silence(
         await until_async(lambda: sent.startswith(b"retry: 2000\n\n: alive\n\n: alive\n\n"))
         gateway.end_waits(Reason.SHUTDOWN)
     assert sent.endswith(b'\n\nevent: end\ndata: {"reason":"shutdown"}\n\n')
+
+
+async def test_a_new_stream_waits_for_messages_at_once(
+    directory: DataDirectory, queue: str, bearer: Bearer, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first read, which does not wait, has found nothing."""
+    monkeypatch.setattr(stream, "PAUSE_SECONDS", 3600)
+    async with streaming(directory, queue, bearer("service_role"), max_stream=3600) as (gateway, sent):
+        await until_async(lambda: sent)
+        sql(f"select pgmq.send('{queue}', '1')")
+        await until_async(lambda: b"event: message" in sent)
+        gateway.end_waits(Reason.SHUTDOWN)
 
 
 async def test_a_stream_ends_after_its_longest_time(directory: DataDirectory, queue: str, bearer: Bearer) -> None:

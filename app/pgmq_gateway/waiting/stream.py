@@ -143,8 +143,9 @@ class Stream:
         """Write the events until the end of the stream. Raises ClientGone."""
         try:
             await self._write(write, events.RETRY)
-            first, self._first = self._first, None
-            await self._deliver(write, first)
+            if self._first is not None:
+                await self._deliver(write, self._first)
+                self._first = None
             while (reason := self._reason) is None:
                 await self._step(write)
             if self._read is not None:
@@ -214,21 +215,23 @@ class Stream:
     async def _take_answer(self, write: Write) -> None:
         """Deliver the messages of the read that has ended. Raises its error unless a later read may succeed."""
         read, self._read = self._read, None
+        assert read is not None
         try:
-            answer = None if read is None else read.result()
+            answer = read.result()
         except TooMany as error:
             self._paused_until = self._now() + float(dict(error.headers)["Retry-After"])
         except UNAVAILABLE:
             self._paused_until = self._now() + PAUSE_SECONDS
             await self._write(write, events.UNAVAILABLE)
         else:
+            if not answer.row_count:
+                # Reads wait for messages until the stream ends. Whatever ends one early must not make this loop spin.
+                self._paused_until = self._now() + PAUSE_SECONDS
             await self._deliver(write, answer)
 
-    async def _deliver(self, write: Write, answer: Answer | None) -> None:
-        rows = events.read_rows(answer.body or "[]") if answer is not None else []
+    async def _deliver(self, write: Write, answer: Answer) -> None:
+        rows = events.read_rows(answer.body or "[]")
         if not rows:
-            # Reads wait for messages until the stream ends. Whatever ends one early must not make this loop spin.
-            self._paused_until = self._now() + PAUSE_SECONDS
             return
         for row, _ in rows:
             if self.credit.use(row.queue_name, row.receipt):
