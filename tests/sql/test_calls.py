@@ -174,6 +174,13 @@ def test_another_isolation_level_undoes_all(db: Sql, gateway: Sql) -> None:
 CHANGES = {
     "a function": "create or replace function public.mine(message jsonb) returns boolean language sql as 'select true'",
     "an overload": "create function public.mine(message text) returns boolean language sql as 'select true'",
+    "a function that changes what operators do": """
+        create schema planted; grant usage on schema planted to public;
+        create function planted.equal(text, text) returns boolean language sql as 'select true';
+        create operator planted.= (function = planted.equal, leftarg = text, rightarg = text);
+        create or replace function public.mine(message jsonb) returns boolean language sql as
+            $$ select set_config('search_path', 'planted, pg_catalog', false) is not null $$
+    """,
 }
 
 

@@ -405,13 +405,15 @@ begin
     if not careful and fusion is not null and pg_catalog.cardinality(given) > 2
         -- Each request equals the one before it.
         and (not (fusion operator(pg_catalog.->>) 'reads_requests')::boolean
-             or requests[5:] is not distinct from requests[:pg_catalog.cardinality(requests) - 4])
+             or requests[5:] operator(pg_catalog.=) requests[:pg_catalog.cardinality(requests) - 4])
     then
         fused := pgmq_gateway.fused_calls(role, fusion, statements, given);
         bodies := fused.bodies;
         row_counts := fused.row_counts;
         wakeups := pg_catalog.current_setting('pgmq_gateway.wakeups', true);
-        seconds := extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp());
+        -- As below, a function may have set another search_path.
+        seconds := extract(
+            epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) pg_catalog.statement_timestamp());
         for n in 1 .. coalesce(pg_catalog.cardinality(bodies), 0) loop
             row_count := row_counts[n];
             body := bodies[n];
@@ -419,10 +421,10 @@ begin
             wakeups := null;
         end loop;
     end if;
-    for n in coalesce(pg_catalog.cardinality(bodies), 0) + 1 .. pg_catalog.cardinality(given) loop
+    for n in coalesce(pg_catalog.cardinality(bodies), 0) operator(pg_catalog.+) 1 .. pg_catalog.cardinality(given) loop
         -- Policies may read them. Most calls of a group differ in their arguments only.
         request := requests[4 * n - 3 : 4 * n];
-        if request is distinct from former then
+        if request operator(pg_catalog.<>) former then
             perform
                 pg_catalog.set_config('request.method', request[1], true),
                 pg_catalog.set_config('request.path', request[2], true),
@@ -455,6 +457,10 @@ begin
         end if;
         -- The next call is run by the login role: the caller has no privilege on `plain_call`.
         own_role := pg_catalog.set_config('role', 'none', true);
+        if pg_catalog.current_setting('search_path') operator(pg_catalog.<>) schemas then
+            -- A function that the judgement does not know set it: from here on, operators could be its own.
+            raise sqlstate 'GW130' using message = 'a call has changed the search_path';
+        end if;
         wakeups := pg_catalog.current_setting('pgmq_gateway.wakeups', true);
         if wakeups operator(pg_catalog.<>) '' then
             perform pg_catalog.set_config('pgmq_gateway.wakeups', '', true);
@@ -464,7 +470,7 @@ begin
         end if;
         return next;
     end loop;
-    if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
+    if (pgmq_gateway.fingerprint(relations, functions) operator(pg_catalog.=) fingerprint) is not true then
         raise sqlstate 'GW130' using message = 'the calls can no longer share a transaction';
     end if;
     -- Another caller's lastval() would return an id of these calls.

@@ -2,7 +2,8 @@
 -- role. A wrong result costs an empty read or a delay.
 --
 -- Everything is set for this transaction only, which is read-only. SECURITY INVOKER, as in calls.sql: it needs no
--- privilege that set_config does not need.
+-- privilege that set_config does not need. No search_path of its own, because the policies run in the caller's; so the
+-- operators of `probe_policy` are qualified, unless pg_catalog has one of exactly these types: it is searched first.
 
 -- Whether policies of a queue can be evaluated for several callers in one transaction: the rule of sharing.sql for tables
 -- that are only read.
@@ -85,7 +86,7 @@ declare
         select pg_catalog.format(
             'select exists (select from pgmq.%I as q where q.msg_id operator(pg_catalog.=) any ($1))', c.relname)
         from pg_catalog.pg_class as c
-        where c.oid = queue_table);
+        where c.oid operator(pg_catalog.=) queue_table);
     messages pg_catalog.record;
     for_newcomers pg_catalog.int8[];
     asked pg_catalog.int8[];
@@ -99,10 +100,10 @@ begin
     until := messages.until;
     complete := messages.complete;
     fresh := pg_catalog.cardinality(messages.fresh);
-    ids := messages.recent || messages.fresh;
+    ids := pg_catalog.array_cat(messages.recent, messages.fresh);
     -- The last ones: what became visible before a newcomer's first attempt was seen by that.
-    for_newcomers :=
-        messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :] || messages.fresh;
+    for_newcomers := pg_catalog.array_cat(
+        messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :], messages.fresh);
     seeing := '{}';
     if settings is not null then
         for place in 1 .. pg_catalog.cardinality(settings) by 2 loop
@@ -145,12 +146,13 @@ begin
         exception when others or assert_failure then null;
         end;
         if sees then
-            seeing := seeing || n;
+            seeing := pg_catalog.array_append(seeing, n);
         end if;
     end loop;
     role := pg_catalog.set_config('role', 'none', true);
-    -- The locks on the tables that were read are kept, so from now on their policies do not change.
-    if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
+    -- The locks on the tables that were read are kept, so from now on their policies do not change. One that has changed
+    -- before may have set another search_path, with other operators.
+    if (pgmq_gateway.fingerprint(relations, functions) operator(pg_catalog.=) fingerprint) is not true then
         raise sqlstate 'GW130' using message = 'the policies have changed';
     end if;
 end;
