@@ -165,6 +165,7 @@ async def test_23_policy_probe_runs_the_pre_request(
         send(owner, "a")
         users = waiting(USERS[0], tenant="a") | waiting(USERS[1]) | waiting(USERS[2], tenant="b")
         assert await probe.seeing(users) == {USERS[0]}
+        assert probe.policies.reads_requests("jobs", policies=False)
 
 
 @pytest.mark.parametrize(
@@ -236,10 +237,13 @@ async def test_n7_c5_a_policy_that_raises_does_so_for_its_caller_only(
 async def test_new_policies_apply_at_once(probe: Probe, owner: Sql, jobs: Callable[[str], None]) -> None:
     jobs(PER_ROW)
     send(owner, USERS[0])
+    assert probe.policies.reads_requests("jobs", policies=True)
     assert await probe.seeing(waiting(*USERS)) == {USERS[0]}
-    owner("alter policy p on pgmq.q_jobs using (true)")
+    assert not probe.policies.reads_requests("jobs", policies=True)
+    owner("alter policy p on pgmq.q_jobs using (current_setting('request.headers')::json ->> 'x-tenant' = 'a')")
     send(owner, USERS[0])
     assert await probe.seeing(waiting(*USERS)) == set(USERS)
+    assert probe.policies.reads_requests("jobs", policies=True)
     owner("alter policy p on pgmq.q_jobs using (pg_sleep(60) is not null)")
     assert await probe.seeing(waiting(*USERS)) is None
 

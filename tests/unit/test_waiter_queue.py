@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from pgmq_gateway.auth.caller import Caller
@@ -100,11 +101,11 @@ class Bench:
         self.outside = Outside()
         self.queue = WaiterQueue("jobs", self.timers, self.outside.sources)
 
-    def group(self, caller: str = "worker") -> WaiterGroup:
+    def group(self, caller: str = "worker", *, reads_requests: bool = False) -> WaiterGroup:
         call = executable("public", RequestSettings("POST", "/", "{}", "{}"))
         key = GroupKey(
             Caller(caller, "{}", anonymous=False),
-            call.request,
+            call.request if reads_requests else None,
             call.function,
             call.statement,
             call.representation,
@@ -278,12 +279,28 @@ def test_an_attempt_is_postponed(bench: Bench) -> None:
 def test_a_waiter_whose_time_is_up_gets_the_last_outcome(bench: Bench) -> None:
     first, second = bench.idle(2)
     second.end()
-    assert second.group.result() is EMPTY
+    assert second.group.result(second) == EMPTY
     bench.queue.wake()
     error = PoolTimeout()
     first.group.postpone(first, error, 1)
     with pytest.raises(PoolTimeout):
-        first.group.result()
+        first.group.result(first)
+
+
+def test_what_an_answer_says_to_one_client_is_not_said_to_another(bench: Bench) -> None:
+    group = bench.group()
+    own = msgspec.structs.replace(EMPTY, headers='[{"Set-Cookie": "sid=1"}]', status="202")
+    first, second = group.enter(call()), group.enter(call())
+    group.missed(first, own)
+    third = group.enter(call())
+    assert not third.attempting
+    group.missed(second, EMPTY)
+    assert group.result(first) == own
+    assert group.result(second) == EMPTY
+    group.leave(second)
+    bench.queue.wake()
+    miss(first)
+    assert group.result(third) == EMPTY
 
 
 def test_groups_of_one_caller_are_woken_in_turn(bench: Bench) -> None:

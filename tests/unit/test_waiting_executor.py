@@ -1,10 +1,12 @@
 """Calls that wait, before an executor whose answers a test chooses."""
 
 import asyncio
+from functools import cache
 from types import SimpleNamespace
 from typing import cast
 
 import msgspec
+import pytest
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call, executable
@@ -14,6 +16,7 @@ from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.executor import WaitingExecutor
 from pgmq_gateway.waiting.waiter_queue import Sources
 from pgmq_gateway.waiting.wakeups import Wakeups
+from tests.unit.test_waiter_queue import STATE
 from tests.waiting import until_async
 
 EMPTY = Answer(None, 0, "[]")
@@ -48,24 +51,28 @@ class Bench:
         sources = SimpleNamespace(
             clock=SimpleNamespace(look=nothing),
             wakeups=Wakeups(self.counters),
-            policies=SimpleNamespace(forget=nothing),
+            policies=SimpleNamespace(forget=nothing, reads_requests=lambda _, *, policies: policies),
         )
         self.executor = WaitingExecutor(
             self.database, cast(Sources, sources), self.counters, lambda: cast(Catalog, None), 10, nothing
         )
 
-    async def wait(self, body: str) -> "asyncio.Task[Answer]":
+    async def wait(self, body: str, **more: str) -> "asyncio.Task[Answer]":
         """A call that waits, after its first attempt."""
         before = len(self.database.executed)
-        task = asyncio.create_task(self.executor.execute(WORKER, call(body, wait=60)))
+        task = asyncio.create_task(self.executor.execute(WORKER, call(body, wait=60, **more)))
         await until_async(lambda: len(self.database.executed) > before)
         return task
 
 
-def call(body: str, function: str = "read", wait: float = 0) -> Call:
-    called = Function("pgmq_public", function, (), Result.SCALAR, returns_set=True, volatile=True)
-    plain = executable("", RequestSettings("POST", "/", "{}", "{}"))
-    return msgspec.structs.replace(plain, function=called, body=body, wait=wait)
+@cache
+def called(schema: str, name: str) -> Function:
+    return Function(schema, name, (), Result.SCALAR, returns_set=True, volatile=True)
+
+
+def call(body: str, function: str = "read", wait: float = 0, schema: str = "pgmq_public", headers: str = "{}") -> Call:
+    plain = executable("", RequestSettings("POST", "/", headers, "{}"))
+    return msgspec.structs.replace(plain, function=called(schema, function), body=body, wait=wait)
 
 
 JOBS, DEAD = '{"queue_name": "jobs"}', '{"queue_name": "dead"}'
@@ -96,3 +103,32 @@ async def test_a_repeated_send_wakes_nobody() -> None:
     bench.executor.end()
     await jobs
     assert bench.counters.wakeups["process"] == 0
+
+
+async def test_each_client_gets_what_a_function_of_the_user_says_to_it() -> None:
+    """Equal requests of anonymous browsers, for example: what the function sets is for one of them."""
+    bench = Bench()
+    cookies = [msgspec.structs.replace(EMPTY, headers=f'[{{"Set-Cookie": "sid={n}"}}]') for n in range(2)]
+    bench.database.answers[JOBS] = list(cookies)
+    tasks = [await bench.wait(JOBS, schema="app") for _ in cookies]
+    bench.executor.end()
+    assert [(await task).headers for task in tasks] == [answer.headers for answer in cookies]
+
+
+@pytest.mark.parametrize(
+    ("schema", "policies", "groups"), [("pgmq_public", False, 1), ("pgmq_public", True, 2), ("app", False, 2)]
+)
+async def test_requests_are_told_apart_only_where_they_are_read(schema: str, policies: bool, groups: int) -> None:
+    bench = Bench()
+    tasks = [await bench.wait(JOBS)]
+    waiters = bench.executor.waiters
+    waiters.queues["jobs"].observe(STATE._replace(policies=policies))
+    for number in range(2):
+        headers = f'{{"cf-ray": "{number}"}}'
+        tasks.append(
+            asyncio.create_task(bench.executor.execute(WORKER, call(JOBS, wait=60, schema=schema, headers=headers)))
+        )
+    await until_async(lambda: bench.counters.waiting == 3)
+    assert len(waiters.queues["jobs"].groups) == 1 + groups
+    bench.executor.end()
+    await asyncio.gather(*tasks)

@@ -113,7 +113,7 @@ class WaitingExecutor:
                 return answer
         if call.abandoned():
             raise ClientGone
-        return waiter.group.result()
+        return waiter.group.result(waiter)
 
     async def _return(self, caller: Caller, call: Call, answer: Answer) -> None:
         """Return the messages that a client no longer receives. If that fails, their leases end later.

@@ -44,6 +44,8 @@ MAX_PAIRS, MAX_IDS = 100_000, 1000
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 10.0, 300.0
 # The same while the database cannot be reached, or the queue's table is locked, and after obstacles were found.
 SHORT_PAUSE_SECONDS, OBSTACLES_SECONDS = 1.0, 60.0
+# Policies without obstacles may have changed this long after a probe.
+CONFIRMED_SECONDS = 60.0
 # Of errors that soon disappear; None: Postgres did not respond.
 TRANSIENT_SQLSTATES = frozenset({None, LOCKED_SQLSTATE, STALE_SQLSTATE})
 
@@ -152,6 +154,23 @@ class PolicyProbe:
         """True if there are more messages than the last probe was for."""
         probed = self._queues.get(queue)
         return probed is not None and any(not crowd.complete for crowd in probed.crowds.values())
+
+    def reads_requests(self, queue: str, *, policies: bool) -> bool:
+        """False if it is known that neither the pre-request nor a policy of the queue reads headers or path.
+
+        policies  whether the queue has row-level security
+        """
+        if self._database.prepare is not None or not policies:
+            return self._database.prepare is not None
+        judgement = self.judged(queue)
+        return judgement is None or judgement.reads_requests
+
+    def judged(self, queue: str) -> PolicyJudgement | None:
+        """The judgement of a queue, if a probe has confirmed it lately."""
+        probed = self._queues.get(queue)
+        if probed is None or probed.begin_at + CONFIRMED_SECONDS < asyncio.get_running_loop().time():
+            return None
+        return probed.judgement
 
     def forget(self, queue: str) -> None:
         """Nothing waits for this queue any more."""

@@ -3,7 +3,8 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from pgmq_gateway.calls.call import Call
+from pgmq_gateway.calls.call import Answer, Call
+from pgmq_gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from pgmq_gateway.waiting.waiter_group import WaiterGroup
@@ -13,18 +14,20 @@ class Waiter:
     """A request or stream that waits.
 
     attempting  whether it is its turn to attempt the call
+    outcome     of its last attempt, if that did not end its wait
     over        whether its time is up: it makes no further attempt than the present one
     waited      seconds for which it has waited for its turns
     woken_at    when a wake-up started its last attempt; 0: that was its arrival
     round       that of its group in which the present attempt began
     """
 
-    __slots__ = ("_turn", "attempting", "call", "group", "over", "round", "waited", "woken_at")
+    __slots__ = ("_turn", "attempting", "call", "group", "outcome", "over", "round", "waited", "woken_at")
 
     def __init__(self, call: Call, group: "WaiterGroup") -> None:
         self.call = call
         self.group = group
         self.attempting = self.over = False
+        self.outcome: Answer | GatewayError | None = None
         self.round = 0
         self.waited = self.woken_at = 0.0
         self._turn: asyncio.Future[None] | None = None

@@ -5,6 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.errors import GatewayError
 from pgmq_gateway.waiting.waiter import Waiter
@@ -56,7 +58,7 @@ class WaiterGroup:
         self._fruitless = self._round = 0
         self._rests_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        # Of the last attempt that did not end a wait: that of all waiters whose time is up.
+        # Of the last attempt that did not end a wait: that of waiters without an answer of their own.
         self._outcome: Answer | GatewayError | None = None
 
     @property
@@ -64,10 +66,10 @@ class WaiterGroup:
         return not self._idle and not self._attempting
 
     def enter(self, call: Call) -> Waiter:
-        """Add a waiter. It waits without an attempt if those before it have found nothing."""
+        """Add a waiter. It waits without an attempt if those before it have found nothing, unless requests are read."""
         self.call = call
         waiter = Waiter(call, self)
-        if self._idle:
+        if self._idle and self.key.request is None:
             self._idle[waiter] = None
         else:
             self._start(waiter)
@@ -117,13 +119,16 @@ class WaiterGroup:
         self._rest(seconds)
         self.wake()
 
-    def result(self) -> Answer:
-        """The answer to a waiter whose time is up. Raises its error."""
+    def result(self, waiter: Waiter) -> Answer:
+        """The answer to a waiter whose time is up: its last one, or else its group's. Raises an error of the group."""
+        if isinstance(waiter.outcome, Answer):
+            return waiter.outcome
         outcome = self._outcome
         assert outcome is not None
         if isinstance(outcome, GatewayError):
             raise outcome.with_traceback(None)
-        return outcome
+        # These were set for the request of another waiter.
+        return msgspec.structs.replace(outcome, headers=None, status=None)
 
     def close(self) -> None:
         """End its timer."""
@@ -141,7 +146,7 @@ class WaiterGroup:
 
     def _return(self, waiter: Waiter, outcome: Answer | GatewayError) -> None:
         """Let a waiter wait again, unless its time is up."""
-        self._outcome = outcome
+        self._outcome = waiter.outcome = outcome
         if waiter.over:
             return
         self._idle[waiter] = None

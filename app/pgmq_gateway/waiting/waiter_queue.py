@@ -59,6 +59,11 @@ class WaiterQueue:
         self._asking: asyncio.Task[None] | None = None
         self._messages = 0
 
+    @property
+    def reads_requests(self) -> bool:
+        """False if it is known that neither the pre-request nor a policy of the queue reads headers or path."""
+        return self._state is None or self._sources.policies.reads_requests(self.name, policies=self._state.policies)
+
     def add(self, group: WaiterGroup) -> None:
         """Add a group with its first waiter."""
         self.groups[group] = None

@@ -1,7 +1,7 @@
 """All waiters of this process."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from pgmq_gateway.calls.statement import Statement
 from pgmq_gateway.errors import TooManyWaiting
 from pgmq_gateway.http.request import RequestSettings
 from pgmq_gateway.postgrest.media import Representation
+from pgmq_gateway.queue_functions import queue_function
 from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.expiry import expires_in
 from pgmq_gateway.waiting.queue_names import queue_names
@@ -24,11 +25,11 @@ from pgmq_gateway.waiting.waiter_queue import Sources, WaiterQueue
 class GroupKey(NamedTuple):
     """Equal for the calls of a waiter group. One with an Idempotency-Key is alone: its answer may be stored.
 
-    request  its headers and path, which policies can read
+    request  its headers and path; None if nothing reads them
     """
 
     caller: Caller
-    request: RequestSettings
+    request: RequestSettings | None
     function: Function
     statement: Statement
     representation: Representation
@@ -65,11 +66,12 @@ class Waiters:
 
     def enter(self, caller: Caller, call: Call) -> Waiter:
         """Add a waiter for a call, until its time or its token ends."""
-        key = GroupKey(caller, call.request, call.function, call.statement, call.representation, call.body, call.key)
-        loop = asyncio.get_running_loop()
+        names, loop = queue_names(call), asyncio.get_running_loop()
+        request = call.request if self._reads_request(call, names) else None
+        key = GroupKey(caller, request, call.function, call.statement, call.representation, call.body, call.key)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = WaiterGroup(key, self._queues_of(call, loop), loop)
+            group = self._groups[key] = WaiterGroup(key, [self._queue(name, loop) for name in names], loop)
             for queue in group.queues:
                 queue.add(group)
         waiter = group.enter(call)
@@ -104,8 +106,11 @@ class Waiters:
             if waiter.call.abandoned():
                 waiter.end()
 
-    def _queues_of(self, call: Call, timers: Timers) -> list[WaiterQueue]:
-        return [self._queue(name, timers) for name in queue_names(call)]
+    def _reads_request(self, call: Call, names: Iterable[str]) -> bool:
+        """False if it is known that neither the function nor the pre-request nor a policy reads headers or path."""
+        if queue_function(call.function.schema, call.function.name) is None:
+            return True
+        return any(name not in self.queues or self.queues[name].reads_requests for name in names)
 
     def _queue(self, name: str, timers: Timers) -> WaiterQueue:
         queue = self.queues.get(name)
