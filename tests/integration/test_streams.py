@@ -236,6 +236,24 @@ def test_a_known_head_streams_too(resources: httpx.Client, queue: str, send: Sen
             stream.message()
 
 
+def test_a_further_request_ends_a_stream(embedded: Server, queue: str) -> None:
+    """Otherwise the end of its connection would not be noticed. The third time, the stream takes the path without
+    ASGI."""
+    further = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    for last in (False, False, True):
+        with connected(embedded) as connection:
+            connection.sendall(head_of(queue))
+            received = b""
+            while not received.endswith(b"retry: 2000\n\n\r\n"):
+                received += connection.recv(65536)
+            if last:
+                connection.sendall(further)
+                events, end, response = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"0\r\n\r\n")
+                assert b'event: end\ndata: {"reason":"pipelined"}\n\n' in events
+                assert end
+                assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_58_f48_a_slow_reader_leases_no_more_than_it_takes(
     embedded: Server, resources: httpx.Client, queue: str, other: str, sql: Sql, in_flight: Callable[[], int]
 ) -> None:

@@ -131,6 +131,7 @@ class Functions:
             offset=plan.shaping.offset,
             settings=self._watch.catalog.settings_of(caller.role),
             abandoned=request.abandoned,
+            followed=request.followed,
             flow=request.flow,
             key=None if plan.read_only else idempotency_key(caller, request, plan.function),
             wait=plan.preferences.wait or 0,

@@ -116,6 +116,7 @@ class Queues:
             values=resource.arguments.values,
             settings=catalog.settings_of(caller.role),
             abandoned=request.abandoned,
+            followed=request.followed,
             flow=request.flow,
             key=None if request.method == "GET" else idempotency_key(caller, request, function),
             wait=preferences.wait or 0,

@@ -23,6 +23,7 @@ class Call(msgspec.Struct, frozen=True):
     offset     rows that the client skips, for Content-Range
     settings   those of the caller's role; the function's own override them
     abandoned  whether the client has disconnected
+    followed   whether a further request on the client's connection waits for the response
     flow       whose turn it takes: the caller, or the address of an anonymous client; None: the caller
     key        its Idempotency-Key
     wait       seconds for which the client waits for messages if there are none; 0: it does not wait
@@ -40,6 +41,7 @@ class Call(msgspec.Struct, frozen=True):
     offset: int = 0
     settings: TransactionSettings = DEFAULTS
     abandoned: Callable[[], bool] = bool
+    followed: Callable[[], bool] = bool
     flow: Hashable = None
     key: IdempotencyKey | None = None
     wait: float = 0.0

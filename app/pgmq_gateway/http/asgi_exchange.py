@@ -53,6 +53,10 @@ class AsgiExchange:
         """ASGI reports that only in the next message; uvicorn's cycle (`receive` is its method) has it at once."""
         return getattr(self._cycle, "disconnected", False)
 
+    @property
+    def followed(self) -> bool:
+        return getattr(self._cycle, "followed", False)
+
     def take_body(self) -> ReceivePart:
         return self._part
 

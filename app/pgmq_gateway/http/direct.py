@@ -197,6 +197,7 @@ class DirectExchange:
         "body",
         "disconnected",
         "flow_requests",
+        "followed",
         "head",
         "keep_alive",
         "keys",
@@ -223,7 +224,7 @@ class DirectExchange:
         # The present ones: when the server stops, the last of the requests that have arrived closes the connection.
         self._server_lines, close = server_headers.lines(connection.server_state.default_headers)
         self.keep_alive = not close
-        self.disconnected = False
+        self.disconnected = self.followed = False
         self.response_started = False
         self.response_complete = False
 

@@ -52,6 +52,13 @@ class Exchange(Protocol):
     def disconnected(self) -> bool:
         """True if the client has closed its connection, as far as is known without waiting."""
 
+    @property
+    def followed(self) -> bool:
+        """True if a further request on the connection (pipelining) waits for the response to this one.
+
+        Nothing more is read then, so `disconnected` stays false.
+        """
+
     def take_body(self) -> bytes | ReceivePart:
         """The body, which is then no longer kept here; if it has not arrived as a whole, a function for its parts."""
 

@@ -208,7 +208,10 @@ class Protocol(HttpToolsProtocol):
             if self.parser.get_method() == b"CONNECT":
                 raise Malformed("CONNECT is not supported: this server is not a proxy")
             return
+        earlier: Any = self.cycle
         HttpToolsProtocol.on_headers_complete(self)
+        if self.pipeline:
+            earlier.followed = True
         self._stage, self._since, self._arrived, self._earlier = BODY, None, 0, 0
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:

@@ -212,6 +212,11 @@ class Request:
         """True if the client has closed its connection, as far as is known without waiting."""
         return self._exchange.disconnected
 
+    def followed(self) -> bool:
+        """True if a further request on its connection waits for the response: whether the client is still there is
+        not known any more."""
+        return self._exchange.followed
+
     async def body(self) -> bytes:
         """Receive the whole body.
 

@@ -46,7 +46,7 @@ class Clock:
     async def _watch_clients(self, waiters: "Waiters") -> None:
         while True:
             await asyncio.sleep(CLIENTS_SECONDS)
-            waiters.end_abandoned()
+            waiters.end_by_client()
 
     async def _watch_queues(self, waiters: "Waiters") -> None:
         while True:

@@ -60,7 +60,7 @@ class CreditChecks:
             while streams:
                 await asyncio.sleep(CHECK_SECONDS)
                 for stream in streams:
-                    if stream.calls.abandoned():
+                    if stream.calls.abandoned() or stream.calls.followed():
                         stream.wake()
                 for (caller, _, queue), group in _without_credit(streams).items():
                     began = now()

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     MAX_DURATION = "max_duration"
     SHUTDOWN = "shutdown"
     RELOAD = "reload"
+    PIPELINED = "pipelined"
 
 
 class Row(msgspec.Struct):

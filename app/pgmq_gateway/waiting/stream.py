@@ -181,6 +181,8 @@ class Stream:
     def _reason(self) -> Reason | None:
         if self._streams.ended is not None:
             return self._streams.ended
+        if self.calls.followed():
+            return Reason.PIPELINED
         now = self._now()
         if now >= self._token_end:
             return Reason.TOKEN_EXPIRED

@@ -41,6 +41,10 @@ class StreamCalls:
         """True if the client has disconnected, or the stream has ended: a read that still runs delivers to nobody."""
         return self._closed or self._disconnected()
 
+    def followed(self) -> bool:
+        """True if a further request on the client's connection waits for the end of the stream."""
+        return self._read.followed()
+
     def close(self) -> None:
         """End a read in progress soon: it returns what it finds."""
         self._closed = True

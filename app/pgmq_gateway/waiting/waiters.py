@@ -100,10 +100,10 @@ class Waiters:
         for waiter in self._timers:
             waiter.end()
 
-    def end_abandoned(self) -> None:
-        """End the time of waiters whose client has disconnected."""
+    def end_by_client(self) -> None:
+        """End the time of waiters whose client has disconnected, or waits for the response to a further request."""
         for waiter in self._timers:
-            if waiter.call.abandoned():
+            if waiter.call.abandoned() or waiter.call.followed():
                 waiter.end()
 
     def _reads_request(self, call: Call, names: Iterable[str]) -> bool:
