@@ -19,6 +19,7 @@ import pytest
 from pgmq_gateway.cli.urls import local_url, public_url
 from pgmq_gateway.embedded.cluster import socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
+from pgmq_gateway.install.owner import OwnerError, owner
 from pgmq_gateway.settings.model import Settings
 from tests.databases import Sql
 from tests.server import PROGRAM, SECRET, Server, environment, run
@@ -366,3 +367,13 @@ def test_a_database_that_is_not_there_is_one_line(directory: DataDirectory) -> N
     assert line == 'database "nope" does not exist'
     _, line = failure("queue", "list", "--db-uri", "postgresql://127.0.0.1:1/x")
     assert line.startswith("cannot connect to the database:")
+
+
+async def test_a_lost_connection_is_one_line(database: str, directory: DataDirectory) -> None:
+    async def lose() -> None:
+        async with owner(socket_uri(directory, database=database), directory, "a test", print) as connection:
+            connection.terminate()
+            await connection.fetch("select")
+
+    with pytest.raises(OwnerError, match=r"^lost the connection to the database: "):
+        await lose()

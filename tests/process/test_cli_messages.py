@@ -200,7 +200,7 @@ def test_commands_end_with_their_status(directory: DataDirectory, queue: str, sq
         return process.returncode, process.stdout, process.stderr
 
     assert ended("ack", queue, "7.1.5") == (1, "7.1.5 gone\n", "")
-    unknown = 'pgmq-gateway: relation "pgmq.q_nope" does not exist: pgmq-gateway queue list lists all queues.\n'
+    unknown = 'pgmq-gateway: queue "nope" does not exist: pgmq-gateway queue list lists all queues.\n'
     assert ended("peek", "nope") == (1, "", unknown)
     assert ended("send", queue, "{") == (
         2, "", "pgmq-gateway: { is not JSON: a string needs quotes: '\"…\"' (see --help)\n"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from pgmq_gateway.cli.statements import AsJson, QueueName, counted, print_table, rows, value
+from pgmq_gateway.cli.statements import AsJson, QueueName, counted, print_lines, print_table, rows, value
 from pgmq_gateway.cli.stdin import lines_of_stdin
 from pgmq_gateway.cli.terminal import DataDir, OwnerUri, UsageError
 
@@ -119,18 +119,13 @@ def read(
         pgmq-gateway queue ack tasks < batch
     """
     sql = "select to_json(m)::text as line from pgmq_api.read($1, $2, $3) as m"
-    _print_lines(rows(db_uri, data_dir, "queue read", sql, name, lease, number, wait=wait))
+    print_lines(rows(db_uri, data_dir, "queue read", sql, name, lease, number, wait=wait))
 
 
 def pop(name: QueueName, number: Number = 1, wait: Wait = 0, db_uri: OwnerUri = None, data_dir: DataDir = None) -> None:
     """Read and delete messages. Prints each as a line of JSON; nothing if none is visible."""
     sql = "select to_json(m)::text as line from pgmq_api.pop($1, $2) as m"
-    _print_lines(rows(db_uri, data_dir, "queue pop", sql, name, number, wait=wait))
-
-
-def _print_lines(found: list[Mapping[str, Any]]) -> None:
-    for row in found:
-        print(row["line"])
+    print_lines(rows(db_uri, data_dir, "queue pop", sql, name, number, wait=wait))
 
 
 def peek(

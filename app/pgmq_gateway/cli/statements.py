@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Container, Mapping, Sequence
+import os
+import sys
+from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,6 +78,17 @@ def value(
 
 def counted(number: int) -> str:
     return f"{number:,} message{'' if number == 1 else 's'}"
+
+
+def print_lines(rows: Iterable[Mapping[str, Any] | asyncpg.Record]) -> None:
+    """Print the line of each row. Raises Exit when the reader of a pipe has closed it."""
+    try:
+        sys.stdout.writelines(f"{row['line']}\n" for row in rows)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
 
 
 def print_json(value: object) -> None:

@@ -1,15 +1,12 @@
 """The command that prints the messages of a queue as they arrive."""
 
 import math
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated
 
-import asyncpg
 import typer
 
-from pgmq_gateway.cli.statements import QueueName, awaited_rows, connected
+from pgmq_gateway.cli.statements import QueueName, awaited_rows, connected, print_lines
 from pgmq_gateway.cli.terminal import DataDir, OwnerUri, run
 from pgmq_gateway.database.driver import Connection
 
@@ -37,11 +34,11 @@ def tail(
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print messages as they arrive, each as a line of JSON, until Ctrl-C.
+    """Print messages as they arrive, as lines of JSON, until Ctrl-C.
 
     It looks at the queue one to ten times a second, and takes no message from its consumers: messages that they delete
     between two looks do not appear. With --consume it is a consumer, and acknowledges every message that it has
-    printed.
+    printed. It ends with status 1 when the connection to the database is lost: run it under a supervisor.
 
     \b
         pgmq-gateway queue tail tasks
@@ -59,7 +56,7 @@ def tail(
 async def _consume(connection: Connection, name: str) -> None:
     while True:
         rows = await awaited_rows(connection, math.inf, READ, name, MAX_READ)
-        _print_lines(rows)
+        print_lines(rows)
         # Once they are printed: a message that is not acknowledged comes again.
         await connection.fetch(ACK, name, [row["receipt"] for row in rows])
 
@@ -71,21 +68,11 @@ async def _show(connection: Connection, name: str, number: int) -> None:
     after = newest[-1] - 1 if len(newest) == REMEMBERED_MESSAGES else 0
     while True:
         rows = await awaited_rows(connection, math.inf, SINCE, name, MAX_ROWS, after, known)
-        _print_lines(rows)
+        print_lines(rows)
         known = sorted([*known, *[row["msg_id"] for row in rows]])
         if len(known) > REMEMBERED_MESSAGES:
             known = known[-REMEMBERED_MESSAGES:]
             after = known[0] - 1
-
-
-def _print_lines(rows: Sequence[asyncpg.Record]) -> None:
-    """Print rows. Raises Exit when nobody reads them any more."""
-    try:
-        print("\n".join(row["line"] for row in rows), flush=True)
-    except BrokenPipeError:
-        # Python flushes stdout once more when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit from None
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"tail": tail}

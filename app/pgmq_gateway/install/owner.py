@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +20,9 @@ from pgmq_gateway.install.state import LOGIN_ROLE
 from pgmq_gateway.install.waiting import connect_within
 
 Progress = Callable[[str], None]
+
+# The table of a queue, in an error of Postgres.
+_TABLE = re.compile(r'relation "pgmq\.q_([^"]*)"')
 
 # Before 1.6, pgmq made the tables of queues members of the extension, whose rows pg_dump leaves out.
 _MEMBERS = """
@@ -70,14 +74,21 @@ async def owner(
         unknown = isinstance(error, asyncpg.UndefinedTableError)
         hint = "pgmq-gateway queue list lists all queues." if unknown else error.hint
         more = "".join(f" {part}" for part in (error.detail, hint) if part)
-        raise OwnerError(f"{error.message or error}{':' if more else ''}{more}") from None
-    except (OSError, asyncpg.InterfaceError, ValueError) as error:
-        raise OwnerError(f"cannot connect to the database: {error}") from None
+        message = _TABLE.sub(r'queue "\1"', error.message or str(error)) if unknown else error.message or error
+        raise OwnerError(f"{message}{':' if more else ''}{more}") from None
+    except ValueError as error:
+        # The driver cannot encode an argument.
+        raise OwnerError(str(error)) from None
+    except (OSError, asyncpg.InterfaceError) as error:
+        raise OwnerError(f"lost the connection to the database: {error}") from None
 
 
 @asynccontextmanager
 async def _connected(uri: str, wait: float = 0) -> AsyncIterator[Connection]:
-    connection = await (connect_within(uri, wait) if wait else connect(uri))
+    try:
+        connection = await (connect_within(uri, wait) if wait else connect(uri))
+    except (OSError, asyncpg.InterfaceError, ValueError) as error:
+        raise OwnerError(f"cannot connect to the database: {error}") from None
     try:
         yield connection
     finally:
