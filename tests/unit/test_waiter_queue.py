@@ -10,10 +10,11 @@ import pytest
 
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call, executable
-from pgmq_gateway.errors import PoolTimeout
+from pgmq_gateway.errors import PoolTimeout, Unavailable
 from pgmq_gateway.http.request import RequestSettings
 from pgmq_gateway.waiting.clock import Clock
 from pgmq_gateway.waiting.counters import Counters
+from pgmq_gateway.waiting.outage import PART, PAUSE_SECONDS, Outage
 from pgmq_gateway.waiting.queue_names import UNKNOWN
 from pgmq_gateway.waiting.queue_probe import QueueProbe, QueueState
 from pgmq_gateway.waiting.waiter import Waiter
@@ -99,6 +100,7 @@ class Bench:
     def __init__(self) -> None:
         self.timers = Timers()
         self.outside = Outside()
+        self.outage = Outage(lambda: self.timers)
         self.queue = WaiterQueue("jobs", self.timers, self.outside.sources)
 
     def group(self, caller: str = "worker", *, reads_requests: bool = False) -> WaiterGroup:
@@ -112,7 +114,7 @@ class Bench:
             None,
             None,
         )
-        group = WaiterGroup(key, [self.queue], self.timers)
+        group = WaiterGroup(key, [self.queue], self.timers, self.outage)
         self.queue.add(group)
         return group
 
@@ -301,6 +303,30 @@ def test_what_an_answer_says_to_one_client_is_not_said_to_another(bench: Bench) 
     bench.queue.wake()
     miss(first)
     assert group.result(third) == EMPTY
+
+
+def test_during_an_outage_one_group_tries_each_second(bench: Bench) -> None:
+    """The others are held, and go on afterwards, a few at a time."""
+    waiters = [bench.idle(1, bench.group(f"user {number}"))[0] for number in range(50)]
+    waiters[0].group.wake()
+    waiters[0].group.hold(waiters[0], Unavailable())
+    for number in range(60):
+        bench.queue.wake_each()
+        assert attempting(waiters) == []
+        bench.timers.advance(PAUSE_SECONDS)
+        assert attempting(waiters) == [number % 50]
+        waiter = waiters[number % 50]
+        waiter.group.hold(waiter, Unavailable())
+    with pytest.raises(Unavailable):
+        waiters[49].group.result(waiters[49])
+    bench.timers.advance(PAUSE_SECONDS)
+    miss(waiters[10])
+    bench.timers.advance(0)
+    # It was woken meanwhile, so it tries once more.
+    assert attempting(waiters).index(10) == 0
+    assert len(attempting(waiters)) == 1 + PART
+    bench.timers.advance(PAUSE_SECONDS)
+    assert attempting(waiters) == list(range(50))
 
 
 def test_groups_of_one_caller_are_woken_in_turn(bench: Bench) -> None:

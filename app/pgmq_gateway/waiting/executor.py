@@ -27,10 +27,6 @@ from pgmq_gateway.waiting.waiter import Waiter
 from pgmq_gateway.waiting.waiter_queue import Sources
 from pgmq_gateway.waiting.waiters import Waiters
 
-# Errors that end no wait: nothing was executed.
-REPEATED = (Unavailable, PoolTimeout, TooMany)
-REPEAT_SECONDS = 1.0
-
 
 class WaitingExecutor:
     """An executor whose calls can wait for messages, and that wakes waiters after the calls that send some."""
@@ -135,9 +131,12 @@ class WaitingExecutor:
             if error.rows:
                 raise
             self._missed(waiter, error)
-        except REPEATED as error:
+        except TooMany as error:
             self._counters.attempts["error"] += 1
             group.postpone(waiter, error, _repeat_after(error))
+        except (Unavailable, PoolTimeout) as error:
+            self._counters.attempts["error"] += 1
+            group.hold(waiter, error)
         else:
             if answer.row_count or answer.replayed:
                 self._found(waiter)
@@ -186,4 +185,4 @@ def _requested(call: Call) -> int:
 
 
 def _repeat_after(error: GatewayError) -> float:
-    return float(dict(error.headers).get("Retry-After", REPEAT_SECONDS))
+    return float(dict(error.headers)["Retry-After"])

@@ -12,6 +12,7 @@ from pgmq_gateway.errors import GatewayError
 from pgmq_gateway.waiting.waiter import Waiter
 
 if TYPE_CHECKING:
+    from pgmq_gateway.waiting.outage import Outage
     from pgmq_gateway.waiting.waiter_queue import WaiterQueue
     from pgmq_gateway.waiting.waiters import GroupKey
 
@@ -44,11 +45,12 @@ class WaiterGroup:
 
     call: Call
 
-    def __init__(self, key: "GroupKey", queues: Sequence["WaiterQueue"], timers: Timers) -> None:
+    def __init__(self, key: "GroupKey", queues: Sequence["WaiterQueue"], timers: Timers, outage: "Outage") -> None:
         self.key = key
         self.queues = queues
         self.tried_at = timers.time()
         self._timers = timers
+        self._outage = outage
         self._idle: OrderedDict[Waiter, None] = OrderedDict()
         self._attempting = 0
         # Wake-ups that no attempt has followed yet.
@@ -95,6 +97,7 @@ class WaiterGroup:
             queue.found(number)
         self._fruitless, self._rests_until = 0, 0.0
         self._round += 1
+        self._outage.end()
         if more:
             self._try_next()
         self._continue()
@@ -103,6 +106,7 @@ class WaiterGroup:
         """End an attempt that found nothing. It is repeated at once if it was woken meanwhile."""
         self._stop(waiter)
         self._return(waiter, outcome)
+        self._outage.end()
         for queue in self.queues:
             queue.missed()
         if waiter.woken_at and waiter.round == self._round:
@@ -119,11 +123,29 @@ class WaiterGroup:
         self._rest(seconds)
         self.wake()
 
+    def hold(self, waiter: Waiter, outcome: GatewayError) -> None:
+        """End an attempt that the database did not serve. It is repeated after the outage."""
+        self._stop(waiter)
+        self._return(waiter, outcome)
+        self._outage.begin(outcome)
+        self.wake()
+
+    def attempt(self) -> None:
+        """Let a waiter find out whether the outage has ended."""
+        if self._idle:
+            self._wakeups = max(self._wakeups - 1, 0)
+            self._wake_first()
+
+    def go_on(self) -> None:
+        """Start the attempts of wake-ups during the outage."""
+        self._continue()
+
     def result(self, waiter: Waiter) -> Answer:
         """The answer to a waiter whose time is up: its last one, or else its group's. Raises an error of the group."""
-        if isinstance(waiter.outcome, Answer):
+        error = self._outage.error_of(self)
+        if error is None and isinstance(waiter.outcome, Answer):
             return waiter.outcome
-        outcome = self._outcome
+        outcome = error or self._outcome
         assert outcome is not None
         if isinstance(outcome, GatewayError):
             raise outcome.with_traceback(None)
@@ -131,7 +153,8 @@ class WaiterGroup:
         return msgspec.structs.replace(outcome, headers=None, status=None)
 
     def close(self) -> None:
-        """End its timer."""
+        """End its timers."""
+        self._outage.forget(self)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -158,7 +181,7 @@ class WaiterGroup:
 
     def _continue(self) -> None:
         """Start the attempts of the wake-ups so far: at most MAX_ATTEMPTS at a time, and one after a rest."""
-        if not self._wakeups:
+        if not self._wakeups or self._outage.holds(self):
             return
         if self._timers.time() < self._rests_until:
             if self._timer is None:

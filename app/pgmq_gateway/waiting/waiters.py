@@ -16,6 +16,7 @@ from pgmq_gateway.postgrest.media import Representation
 from pgmq_gateway.queue_functions import queue_function
 from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.expiry import expires_in
+from pgmq_gateway.waiting.outage import Outage
 from pgmq_gateway.waiting.queue_names import queue_names
 from pgmq_gateway.waiting.waiter import Waiter
 from pgmq_gateway.waiting.waiter_group import Timers, WaiterGroup
@@ -51,6 +52,7 @@ class Waiters:
         self._wall_clock = wall_clock
         self._groups: dict[GroupKey, WaiterGroup] = {}
         self._timers: dict[Waiter, asyncio.TimerHandle] = {}
+        self._outage = Outage()
         self._ended = False
 
     @contextmanager
@@ -71,7 +73,8 @@ class Waiters:
         key = GroupKey(caller, request, call.function, call.statement, call.representation, call.body, call.key)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = WaiterGroup(key, [self._queue(name, loop) for name in names], loop)
+            queues = [self._queue(name, loop) for name in names]
+            group = self._groups[key] = WaiterGroup(key, queues, loop, self._outage)
             for queue in group.queues:
                 queue.add(group)
         waiter = group.enter(call)

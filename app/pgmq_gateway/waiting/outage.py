@@ -1,0 +1,84 @@
+"""Attempts while the database is away: one at a time for all waiters, because those of thousands would fail too."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pgmq_gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    from pgmq_gateway.waiting.waiter_group import Timers, WaiterGroup
+
+# One of the groups that are held tries after each pause.
+PAUSE_SECONDS = 1.0
+# Afterwards so many go on at a time: a thousand a second.
+PART, PART_SECONDS = 20, 0.02
+
+
+class Outage:
+    """Holds the groups that are woken after an attempt that the database did not serve, until it serves one.
+
+    error  that of the last attempt; None: there is no outage
+    """
+
+    def __init__(self, timers: "Callable[[], Timers]" = asyncio.get_running_loop) -> None:
+        self.error: GatewayError | None = None
+        self._timers = timers
+        self._held: OrderedDict[WaiterGroup, None] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, error: GatewayError) -> None:
+        """Note an attempt that the database did not serve."""
+        self.error = error
+
+    def end(self) -> None:
+        """Note an attempt that the database served. The groups that are held go on, but not all at once."""
+        if self.error is not None:
+            self.error = None
+            self._schedule(0.0)
+
+    def holds(self, group: "WaiterGroup") -> bool:
+        """Hold a group that was woken. False if it can go on."""
+        if self.error is None:
+            self._held.pop(group, None)
+            return False
+        self._held[group] = None
+        if self._timer is None:
+            self._schedule(PAUSE_SECONDS)
+        return True
+
+    def error_of(self, group: "WaiterGroup") -> GatewayError | None:
+        """The error of a group that is held."""
+        return self.error if group in self._held else None
+
+    def forget(self, group: "WaiterGroup") -> None:
+        """Forget a group without waiters."""
+        self._held.pop(group, None)
+        if not self._held:
+            self.error = None
+            self._stop()
+
+    def _schedule(self, seconds: float) -> None:
+        self._stop()
+        timers = self._timers()
+        self._timer = timers.call_at(timers.time() + seconds, self._go_on)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _go_on(self) -> None:
+        """Let one group try, or after the outage some go on."""
+        self._timer = None
+        if self.error is not None:
+            group = next(iter(self._held))
+            self._held.move_to_end(group)
+            self._schedule(PAUSE_SECONDS)
+            group.attempt()
+            return
+        for _ in range(min(PART, len(self._held))):
+            self._held.popitem(last=False)[0].go_on()
+        if self._held:
+            self._schedule(PART_SECONDS)
