@@ -146,6 +146,17 @@ def test_12_wait_is_ignored_with_filters_limit_and_rollback(
     assert "wait=" not in response.headers.get("Preference-Applied", "")
 
 
+@pytest.mark.parametrize(("path", "body"), [("/rpc/read", '{"queue_name": "jobs"}'), (f"{MESSAGES}/pop", "{}")])
+def test_a_request_with_a_long_body_does_not_wait(
+    gateway: RunningGateway, service: Headers, path: str, body: str
+) -> None:
+    """It would stay in memory meanwhile."""
+    given = {"Content-Profile": "pgmq_api", "Content-Type": "application/json", "Prefer": "wait=50"}
+    response = gateway.client.post(path, headers=service | given, content=body.ljust(20_000))
+    assert received(response) == []
+    assert "Preference-Applied" not in response.headers
+
+
 def test_38_a48_too_many_waiting_is_503_with_retry_after(
     gateway: RunningGateway, service: Headers, clients: ThreadPoolExecutor
 ) -> None:

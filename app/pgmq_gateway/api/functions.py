@@ -5,7 +5,7 @@ from functools import cached_property, lru_cache
 
 from pgmq_gateway.api.answers import answered
 from pgmq_gateway.api.idempotency_keys import idempotency_key
-from pgmq_gateway.api.waits import Waits, waited
+from pgmq_gateway.api.waits import Waits, bounded, waited
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Call
@@ -118,13 +118,14 @@ class Functions:
 
     def _call(self, caller: Caller, request: Request, plan: Plan, arguments: Arguments) -> Call:
         # Values in a query string, a form or a whole body become parameters of the statement.
+        preferences = bounded(plan.preferences, request)
         apart = arguments.values or plan.function.whole_body is not None
         return Call(
             plan.function,
             plan.rendered(arguments) if apart else plan.statement,
             request.sql_settings(),
             plan.representation,
-            plan.preferences,
+            preferences,
             read_only=plan.read_only,
             body=arguments.body,
             values=arguments.values,
@@ -133,8 +134,10 @@ class Functions:
             abandoned=request.abandoned,
             followed=request.followed,
             flow=request.flow,
-            key=None if plan.read_only else idempotency_key(caller, request, plan.function),
-            wait=plan.preferences.wait or 0,
+            key=None
+            if plan.read_only
+            else idempotency_key(caller, request, plan.function),
+            wait=preferences.wait or 0,
             on_wait=request.leave_flow,
         )
 

@@ -7,7 +7,7 @@ import msgspec
 from pgmq_gateway.api.answers import answered
 from pgmq_gateway.api.idempotency_keys import idempotency_key
 from pgmq_gateway.api.streaming import streamed
-from pgmq_gateway.api.waits import Waits, waited
+from pgmq_gateway.api.waits import Waits, bounded, waited
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer, Call
@@ -104,7 +104,7 @@ class Queues:
         names = resource.arguments.names
         function = catalog.resolve(resource.address.schema, resource.function, names, ())
         preferences = read_preferences(request.head.values(b"prefer"), tx_allowed=self._tx_allowed, names=OF_RESOURCES)
-        preferences = self._waits.applied(preferences, function, names, resource.address.wait)
+        preferences = bounded(self._waits.applied(preferences, function, names, resource.address.wait), request)
         return Call(
             function,
             statement(function, resource.arguments, PLAIN, ARRAY, counted=False),
@@ -118,7 +118,9 @@ class Queues:
             abandoned=request.abandoned,
             followed=request.followed,
             flow=request.flow,
-            key=None if request.method == "GET" else idempotency_key(caller, request, function),
+            key=None
+            if request.method == "GET"
+            else idempotency_key(caller, request, function),
             wait=preferences.wait or 0,
             on_wait=request.leave_flow,
         )

@@ -11,6 +11,9 @@ from pgmq_gateway.http.request import Request
 from pgmq_gateway.postgrest.preferences import Preferences
 from pgmq_gateway.settings.model import Settings
 
+# A body stays in memory while its request waits. One that names queues is short.
+MAX_BODY_BYTES = 16_384
+
 
 class Waits:
     """The rules for `Prefer: wait` and `wait_seconds`, with the limit that the settings allow."""
@@ -33,6 +36,13 @@ class Waits:
         rolls_back = self._rolls_back if preferences.rollback is None else preferences.rollback
         refused = rolls_back or preferences.max_affected is not None or QUEUE_ARGUMENTS.keys().isdisjoint(names)
         return replace(preferences, wait=None if refused or not function.can_wait else min(wait, self._max_wait))
+
+
+def bounded(preferences: Preferences, request: Request) -> Preferences:
+    """The same, without a wait if the body is long."""
+    if preferences.wait is None or request.received <= MAX_BODY_BYTES:
+        return preferences
+    return replace(preferences, wait=None)
 
 
 async def waited(executor: Executor, caller: Caller, request: Request, call: Call) -> Answer:
