@@ -276,16 +276,25 @@ def test_a_form_waits(gateway: RunningGateway, service: Headers) -> None:
         assert [row["message"] for row in wait.result().json()] == [1]
 
 
-def test_empty_wait_with_a_key_is_not_stored(gateway: RunningGateway, waits: Waits, service: Headers) -> None:
+@pytest.mark.parametrize(("schema", "function"), [("pgmq_api", "pop"), ("public", "receive")])
+def test_empty_wait_with_a_key_is_not_stored(
+    gateway: RunningGateway, waits: Waits, service: Headers, schema: str, function: str
+) -> None:
     """Its repetition waits again, and what that finds is stored."""
-    keyed = service | {"Idempotency-Key": '"a key that is long enough to be shared"'}
-    assert waits.send(keyed, "pop", {"queue_name": "jobs"}, 1).received().messages == []
-    assert gateway.sql("select count(*) from pgmq_gateway.idempotency_keys") == [(0,)]
-    wait = waits.send(keyed, "pop", {"queue_name": "jobs"})
+    keys = gateway.sql("select count(*) from pgmq_gateway.idempotency_keys")
+    key = f'"a key for {function} that is long enough to be shared"'
+    keyed = service | {"Content-Profile": schema, "Idempotency-Key": key}
+    csv = httpx.Headers(keyed | {"Prefer": "wait=1", "Accept": "text/csv"})
+    body = {"queue_name": "jobs"}
+    response = gateway.client.post(f"/rpc/{function}", headers=csv, json=body)
+    assert (response.status_code, response.text) == (200, "\n")
+    assert waits.send(keyed, function, {"queue_name": "jobs"}, 1).received().messages == []
+    assert gateway.sql("select count(*) from pgmq_gateway.idempotency_keys") == keys
+    wait = waits.send(keyed, function, {"queue_name": "jobs"})
     until(lambda: waiting(gateway) == 1)
     send(gateway, service, 1, 2)
     assert wait.received().messages == [1]
-    repeated = waits.send(keyed, "pop", {"queue_name": "jobs"}).received()
+    repeated = waits.send(keyed, function, {"queue_name": "jobs"}).received()
     assert repeated.messages == [1]
     assert repeated.headers["idempotency-replayed"] == "true"
 

@@ -136,7 +136,7 @@ class Functions:
             flow=request.flow,
             key=None
             if plan.read_only
-            else idempotency_key(caller, request, plan.function),
+            else idempotency_key(caller, request, plan.function, waits=bool(preferences.wait)),
             wait=preferences.wait or 0,
             on_wait=request.leave_flow,
         )

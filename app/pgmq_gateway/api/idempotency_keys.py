@@ -22,8 +22,8 @@ ABSENT = msgspec.Raw(b"null")
 QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 ESCAPED = re.compile(r'\\(["\\])')
 BARE = re.compile(r"[!#-~][ -~]*")
-# Bodies of calls without an effect, as patterns of Postgres.
-NOTHING_RECEIVED = r"^\[\]$"
+# Bodies of calls without an effect, as patterns of Postgres: JSON, and CSV without rows.
+NOTHING_RECEIVED = r"^(\[\]|\n)$"
 NOTHING_SETTLED = r'^(false|"gone"|"stale"|\[(\{"receipt":"[^"]*","outcome":"(gone|stale)"\}[, \n]*)*\])$'
 
 
@@ -46,19 +46,24 @@ class Identity(msgspec.Struct, frozen=True):
 _identity = msgspec.json.Decoder(Identity)
 
 
-def _unstored_bodies(function: Function) -> str | None:
+def _unstored_bodies(function: Function, *, waits: bool) -> str | None:
     """A pattern of the bodies that are not stored for calls of this function, because a repeated call must look again.
 
     Those of a read without messages; and of a call that settles nothing, which can be 404 or 409 at `/queues/…`.
     """
     known = queue_function(function.schema, function.name)
+    if waits:
+        return NOTHING_RECEIVED
     if known is None or known.kind is Kind.SEND:
         return None
     return NOTHING_RECEIVED if known.kind is Kind.RECEIVE else NOTHING_SETTLED
 
 
-def idempotency_key(caller: Caller, request: Request, function: Function) -> IdempotencyKey | None:
-    """The key of a request for a function; None if it has none. Raises InvalidIdempotencyKey."""
+def idempotency_key(caller: Caller, request: Request, function: Function, *, waits: bool) -> IdempotencyKey | None:
+    """The key of a request for a function; None if it has none. Raises InvalidIdempotencyKey.
+
+    waits  whether the request waits for messages
+    """
     if not request.keys:
         return None
     key, identity = _key(request), _identity.decode(caller.claims)
@@ -67,7 +72,7 @@ def idempotency_key(caller: Caller, request: Request, function: Function) -> Ide
             f"It has {len(key)} characters, but needs {MIN_SHARED_CHARACTERS} if the caller has no claim sub."
         )
     scoped = msgspec.json.encode((caller.role, identity.iss, identity.sub, key))
-    return IdempotencyKey(hashlib.sha256(scoped).digest(), _unstored_bodies(function))
+    return IdempotencyKey(hashlib.sha256(scoped).digest(), _unstored_bodies(function, waits=waits))
 
 
 def _key(request: Request) -> str:

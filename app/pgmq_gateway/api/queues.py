@@ -120,7 +120,7 @@ class Queues:
             flow=request.flow,
             key=None
             if request.method == "GET"
-            else idempotency_key(caller, request, function),
+            else idempotency_key(caller, request, function, waits=bool(preferences.wait)),
             wait=preferences.wait or 0,
             on_wait=request.leave_flow,
         )
