@@ -132,3 +132,18 @@ async def test_requests_are_told_apart_only_where_they_are_read(schema: str, pol
     assert len(waiters.queues["jobs"].groups) == 1 + groups
     bench.executor.end()
     await asyncio.gather(*tasks)
+
+
+async def test_a_group_exists_until_its_last_waiter_has_left() -> None:
+    """Also while one returns messages to a queue, after its attempt. It keeps no request of waiters that have left."""
+    waiters = Bench().executor.waiters
+    first, second = (waiters.enter(WORKER, call(JOBS, wait=60)) for _ in range(2))
+    group = first.group
+    assert second.group is group
+    assert group.call is first.call
+    group.missed(second, EMPTY)
+    group.found(first, 1, more=False)
+    waiters.leave(second)
+    assert waiters.enter(WORKER, call(JOBS, wait=60)).group is group
+    waiters.leave(first)
+    assert group.call is not first.call

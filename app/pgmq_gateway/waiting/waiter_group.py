@@ -38,12 +38,9 @@ class WaiterGroup:
     A group that is woken in vain rests, longer each time, so that messages that it cannot see cause few attempts.
 
     key       equal for the calls of the group
-    call      the last one of the group
     queues    the waiter queues that it is in
     tried_at  when it was woken last
     """
-
-    call: Call
 
     def __init__(self, key: "GroupKey", queues: Sequence["WaiterQueue"], timers: Timers, outage: "Outage") -> None:
         self.key = key
@@ -51,6 +48,8 @@ class WaiterGroup:
         self.tried_at = timers.time()
         self._timers = timers
         self._outage = outage
+        # All, and those without an attempt. A waiter whose attempt has ended can still return messages.
+        self._present: dict[Waiter, None] = {}
         self._idle: OrderedDict[Waiter, None] = OrderedDict()
         self._attempting = 0
         # Wake-ups that no attempt has followed yet.
@@ -65,12 +64,17 @@ class WaiterGroup:
 
     @property
     def empty(self) -> bool:
-        return not self._idle and not self._attempting
+        return not self._present
+
+    @property
+    def call(self) -> Call:
+        """That of the waiter that arrived first. A request is not kept when its waiter has left."""
+        return next(iter(self._present)).call
 
     def enter(self, call: Call) -> Waiter:
         """Add a waiter. It waits without an attempt if those before it have found nothing, unless requests are read."""
-        self.call = call
         waiter = Waiter(call, self)
+        self._present[waiter] = None
         if self._idle and self.key.request is None:
             self._idle[waiter] = None
         else:
@@ -83,6 +87,7 @@ class WaiterGroup:
             self._stop(waiter)
             self.wake()
         self._idle.pop(waiter, None)
+        del self._present[waiter]
 
     def wake(self, number: int = 1) -> None:
         """Let so many waiters attempt their calls."""
