@@ -73,6 +73,7 @@ NAMES = {
     500: "Failed",
     503: "Unavailable",
     504: "Busy",
+    505: "StreamRefused",
 }
 _KEY_IN_USE = _error(
     "PGMQ001",
@@ -278,5 +279,16 @@ REFUSALS: Schemas = {
     "Busy": _refusal(
         "No database connection became free in time. Nothing was executed.",
         {"pool": _error("PGRST003", "Timed out acquiring connection from connection pool.")},
+    ),
+    "StreamRefused": _refusal(
+        "The request prefers a stream, and is HTTP/1.0.",
+        {
+            "stream": _error(
+                "PGMQ505",
+                "Streams need HTTP/1.1",
+                details="The request is HTTP/1.0.",
+                hint="Set proxy_http_version 1.1 if it passes nginx, or read without Accept: text/event-stream.",
+            )
+        },
     ),
 }

@@ -224,13 +224,14 @@ OPERATIONS: Mapping[str, Operation] = {
         },
     ),
 }
-# With pgmq_api, the texts are longer.
-# As a media type of the response it would make its type a union in generated clients.
+# As a media type of the response it would make its type a union in generated clients, and as parameters, `renew` and
+# `renew_seconds` would be accepted without it.
 STREAMED = (
-    "With `Accept: text/event-stream` the response is a stream of messages as they become visible: `n` is then the "
-    "most messages that are unsettled at once, and `renew=true` and `renew_seconds` extend their leases while it is "
-    "open."
+    "With `Accept: text/event-stream` the response is a stream of messages as they become visible: `n`, 1 to 1000 and "
+    "by default 10, is then the most messages that are unsettled at once, and `sleep_seconds` is at least 1. "
+    "`renew=true` extends their leases while it is open, each for `renew_seconds`, 1 to 604800 and by default 3600."
 )
+# With pgmq_api, the texts are longer.
 LEASE_TEXTS: Mapping[str, str] = {
     "send": '`{"entries": [{"message": …, "group_id": …}]}` is a batch of messages with options of their own, which '
     "returns a row for each. The parameters of the query string, but `sleep_seconds`, belong to a single message.",

@@ -29,7 +29,7 @@ from pgmq_gateway.openapi.schemas import (
     Schemas,
     given,
 )
-from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES, WAIT_SECONDS, Parameter, Route, Type
+from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES, STREAMS, WAIT_SECONDS, Parameter, Route, Type
 from pgmq_gateway.schemas import LEASES
 
 TAG = "queues"
@@ -112,6 +112,7 @@ def _operation(function: Function, route: Route, named: Schemas, *, receipts: bo
     more = f" {LEASE_TEXTS[route.function]}" if leased and route.function in LEASE_TEXTS else ""
     keyed = (413, 422) if _takes_key(route) else ()
     limited = (429,) if (leased and route.batches) or WAIT_SECONDS in route.parameters else ()
+    streamed = (505,) if leased and any((one.method, one.path) == (route.method, route.path) for one in STREAMS) else ()
     return {
         "operationId": known.id,
         "tags": [TAG],
@@ -122,7 +123,8 @@ def _operation(function: Function, route: Route, named: Schemas, *, receipts: bo
         "responses": {
             str(route.status): _answer(function, route, named),
             **refusals(
-                (400, 401, 403, 404, 405, 409, *keyed, *limited, 500, 503, 504), _special(route, receipts=receipts)
+                (400, 401, 403, 404, 405, 409, *keyed, *limited, 500, 503, 504, *streamed),
+                _special(route, receipts=receipts),
             ),
         },
     }
