@@ -12,9 +12,11 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call, executable
 from pgmq_gateway.errors import PoolTimeout, Unavailable
 from pgmq_gateway.http.request import RequestSettings
+from pgmq_gateway.schemas import LEASES, QUEUES
 from pgmq_gateway.waiting.clock import Clock
 from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.outage import PART, PAUSE_SECONDS, Outage
+from pgmq_gateway.waiting.policy_probe import Sighting
 from pgmq_gateway.waiting.queue_names import UNKNOWN
 from pgmq_gateway.waiting.queue_probe import QueueProbe, QueueState
 from pgmq_gateway.waiting.waiter import Waiter
@@ -84,14 +86,25 @@ class Outside:
         self.looks: list[str] = []
         self.wanted: list[str] = []
         self.unwanted: list[str] = []
+        self.asked_again: list[int] = []
+        # The results of the next probes of the policies.
+        self.sightings: list[Sighting[WaiterGroup] | None] = []
         self.sources = cast(
             Sources,
             SimpleNamespace(
                 clock=SimpleNamespace(look=self.looks.append),
                 wakeups=SimpleNamespace(wanted=self.wanted.append, unwanted=self.unwanted.append),
-                policies=SimpleNamespace(forget=lambda _: None),
+                policies=SimpleNamespace(
+                    forget=lambda _: None,
+                    unfinished=lambda _: False,
+                    ask_again=lambda _, groups: self.asked_again.append(len(groups)),
+                    seeing=self.seeing,
+                ),
             ),
         )
+
+    async def seeing(self, _queue: str, _waiting: object) -> Sighting[WaiterGroup] | None:
+        return self.sightings.pop(0)
 
 
 class Bench:
@@ -103,8 +116,8 @@ class Bench:
         self.outage = Outage(lambda: self.timers)
         self.queue = WaiterQueue("jobs", self.timers, self.outside.sources)
 
-    def group(self, caller: str = "worker", *, reads_requests: bool = False) -> WaiterGroup:
-        call = executable("public", RequestSettings("POST", "/", "{}", "{}"))
+    def group(self, caller: str = "worker", schema: str = "public", *, reads_requests: bool = False) -> WaiterGroup:
+        call = executable(schema, RequestSettings("POST", "/", "{}", "{}"))
         key = GroupKey(
             Caller(caller, "{}", anonymous=False),
             call.request if reads_requests else None,
@@ -117,6 +130,23 @@ class Bench:
         group = WaiterGroup(key, [self.queue], self.timers, self.outage)
         self.queue.add(group)
         return group
+
+    def users(self, number: int) -> list[Waiter]:
+        """Waiters of as many callers, in a group each."""
+        return [self.idle(1, self.group(f"user {place}"))[0] for place in range(number)]
+
+    async def sight(self, *sightings: tuple[int, list[Waiter]] | None) -> None:
+        """Wake the queue, and let probes find that these waiters see so many messages."""
+        for sighting in sightings:
+            groups = frozenset(waiter.group for waiter in sighting[1]) if sighting else frozenset[WaiterGroup]()
+            self.outside.sightings.append(Sighting(groups, sighting[0]) if sighting else None)
+        self.queue.wake()
+        await self.probes()
+
+    async def probes(self) -> None:
+        """Let probes that were asked for end."""
+        this = asyncio.current_task()
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not this))
 
     def idle(self, number: int, group: WaiterGroup | None = None) -> list[Waiter]:
         """Waiters of a group whose first attempt found nothing."""
@@ -405,12 +435,124 @@ def test_a_dropped_queue_wakes_all_groups_once(bench: Bench) -> None:
 
 
 def test_a_paused_queue_wakes_nobody_until_it_is_resumed(bench: Bench) -> None:
-    (waiter,) = bench.idle(1)
+    (waiter,) = bench.idle(1, bench.group(schema=LEASES))
     seen = STATE._replace(visible=1, newest=5.0)
     bench.queue.observe(seen._replace(paused=True))
     assert not waiter.attempting
     bench.queue.observe(seen)
     assert waiter.attempting
+
+
+def test_functions_that_ignore_a_pause_are_woken(bench: Bench) -> None:
+    (waiter,), (pausing,) = (bench.idle(1, bench.group(schema, schema)) for schema in (QUEUES, LEASES))
+    seen = STATE._replace(visible=1, newest=5.0, next_at=30.0, paused=True)
+    for _ in range(2):
+        bench.timers.advance(2)
+        bench.queue.observe(seen)
+        assert waiter.attempting
+        miss(waiter)
+        if pausing.attempting:
+            miss(pausing)
+    # Also when a delayed message becomes visible.
+    bench.queue.observe(STATE._replace(next_at=30.0, paused=True))
+    bench.timers.advance(31)
+    assert waiter.attempting
+
+
+def test_a_rest_has_a_longest_length(bench: Bench) -> None:
+    (waiter,) = bench.idle(1)
+    for _ in range(1100):
+        bench.queue.wake()
+        miss(waiter)
+        bench.timers.advance(1)
+        assert not waiter.attempting
+
+
+def test_a_send_is_not_held_up_by_traffic_for_others(bench: Bench) -> None:
+    (waiter,) = bench.idle(1)
+    bench.queue.observe(STATE)
+    for _ in range(40):
+        bench.queue.wake()
+        bench.timers.advance(0.05)
+        if waiter.attempting:
+            miss(waiter)
+    # It rests for a second now. Sends in vain do not prolong that.
+    attempts = 0
+    for _ in range(100):
+        bench.queue.wake(sent=True)
+        bench.timers.advance(0.01)
+        if waiter.attempting:
+            attempts += 1
+            miss(waiter)
+    assert 15 <= attempts <= 21
+
+
+@pytest.mark.parametrize("hides", [{"policies": True}, {"paused": True}, {"grouped": True}])
+async def test_a_send_to_a_queue_that_may_hide_it_is_a_hint(bench: Bench, hides: dict[str, bool]) -> None:
+    (waiter,) = bench.idle(1)
+    bench.queue.observe(STATE._replace(**hides))
+    attempts = 0
+    for _ in range(1000):
+        bench.outside.sightings = [Sighting(frozenset(), 0)]
+        bench.queue.wake(sent=True)
+        await bench.probes()
+        if waiter.attempting:
+            attempts += 1
+            miss(waiter)
+        bench.timers.advance(0.005)
+    assert attempts <= 12
+
+
+async def test_a_sighting_ends_a_rest(bench: Bench) -> None:
+    waiters = bench.users(2)
+    bench.queue.observe(STATE._replace(policies=True))
+    for _ in range(10):
+        await bench.sight(None)
+        bench.timers.advance(1)
+        miss(*(waiter for waiter in waiters if waiter.attempting))
+    await bench.sight((1, waiters[1:]))
+    bench.timers.advance(0.05)
+    assert attempting(waiters) == [1]
+
+
+async def test_groups_that_see_a_message_come_before_earlier_turns(bench: Bench) -> None:
+    waiters = bench.users(1000)
+    bench.queue.wake()
+    find(waiters[0])
+    bench.timers.advance(1)
+    bench.queue.observe(STATE._replace(policies=True))
+    await bench.sight((1, waiters[300:305]))
+    assert attempting(waiters) == [300]
+
+
+async def test_one_caller_with_many_groups_delays_no_other(bench: Bench) -> None:
+    busy = [bench.idle(1, bench.group("busy"))[0] for _ in range(400)]
+    (other,) = bench.idle(1, bench.group("other"))
+    bench.queue.observe(STATE._replace(policies=True))
+    await bench.sight((2, [*busy, other]))
+    assert other.attempting
+    assert attempting(busy) == [0]
+    # Its other groups are woken in turn, until one finds its message.
+    find(other)
+    miss(busy[0])
+    bench.timers.advance(0.1)
+    assert attempting(busy) == [1, 2, 3, 4, 5]
+    find(busy[3])
+    bench.timers.advance(1)
+    assert attempting(busy) == [1, 2, 4, 5]
+
+
+async def test_a_message_for_many_delays_none_for_one(bench: Bench) -> None:
+    users = bench.users(200)
+    bench.queue.observe(STATE._replace(policies=True))
+    # All see one of two messages, only the last one sees both.
+    await bench.sight((2, users))
+    assert attempting(users) == [0, 1]
+    bench.outside.sightings = [Sighting(frozenset([users[-1].group]), 1)]
+    find(users[0])
+    await bench.probes()
+    assert bench.outside.asked_again == [0, 198]
+    assert users[-1].attempting
 
 
 def test_every_group_is_tried_in_ten_seconds_unless_the_queue_is_empty(bench: Bench) -> None:

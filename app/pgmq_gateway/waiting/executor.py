@@ -167,7 +167,7 @@ class WaitingExecutor:
                 now.add(name)
             if queue is not None:
                 self._counters.wakeups["process"] += 1
-                queue.wake_later(seconds) if seconds else queue.wake(number)
+                queue.wake_later(seconds) if seconds else queue.wake(number, sent=True)
         self._others.sent(now)
 
     def _woken_elsewhere(self, name: str, throttled: bool) -> None:

@@ -6,7 +6,7 @@ It costs 6 to 9 µs for each caller, and 0.3 to 2 µs for each pair of a caller 
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
@@ -171,6 +171,12 @@ class PolicyProbe:
         if probed is None or probed.begin_at + CONFIRMED_SECONDS < asyncio.get_running_loop().time():
             return None
         return probed.judgement
+
+    def ask_again(self, queue: str, groups: Collection[Hashable]) -> None:
+        """Ask these groups about all messages in the next probe, also those that they saw in the last one."""
+        if groups and (probed := self._queues.get(queue)) is not None:
+            for crowd in probed.crowds.values():
+                crowd.groups = crowd.groups - frozenset(groups)
 
     def forget(self, queue: str) -> None:
         """Nothing waits for this queue any more."""

@@ -17,16 +17,17 @@ class Waiter:
     outcome     of its last attempt, if that did not end its wait
     over        whether its time is up: it makes no further attempt than the present one
     waited      seconds for which it has waited for its turns
+    exact       whether the wake-up that started its last attempt was for a message that it sees
     woken_at    when a wake-up started its last attempt; 0: that was its arrival
     round       that of its group in which the present attempt began
     """
 
-    __slots__ = ("_turn", "attempting", "call", "group", "outcome", "over", "round", "waited", "woken_at")
+    __slots__ = ("_turn", "attempting", "call", "exact", "group", "outcome", "over", "round", "waited", "woken_at")
 
     def __init__(self, call: Call, group: "WaiterGroup") -> None:
         self.call = call
         self.group = group
-        self.attempting = self.over = False
+        self.attempting = self.over = self.exact = False
         self.outcome: Answer | GatewayError | None = None
         self.round = 0
         self.waited = self.woken_at = 0.0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Attempts of one group at a time: about half of a full shared transaction.
 MAX_ATTEMPTS = 32
-# After the first wake-up in vain; doubled with each further one.
+# After the first wake-up in vain; doubled with each further one, except for messages that the group sees.
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.05, 1.0
 # Of attempts that are not counted.
 NO_ROUND = -1
@@ -54,10 +54,11 @@ class WaiterGroup:
         self._attempting = 0
         # Wake-ups that no attempt has followed yet.
         self._wakeups = 0
-        # Wake-ups in vain since the last message. A round ends with a wake-up in vain, or with messages: the other
-        # attempts of a round are not counted.
-        self._fruitless = self._round = 0
-        self._rests_until = 0.0
+        self._exact = False
+        # A round ends with a wake-up in vain, or with messages: the other attempts of a round are not counted.
+        self._round = 0
+        # The rest after the last wake-up in vain; 0: a message was found since.
+        self._rest = self._missed_at = self._postponed_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         # Of the last attempt that did not end a wait: that of waiters without an answer of their own.
         self._outcome: Answer | GatewayError | None = None
@@ -70,6 +71,11 @@ class WaiterGroup:
     def call(self) -> Call:
         """That of the waiter that arrived first. A request is not kept when its waiter has left."""
         return next(iter(self._present)).call
+
+    @property
+    def resting(self) -> bool:
+        """True if it was woken in vain last."""
+        return self._rest > 0
 
     def enter(self, call: Call) -> Waiter:
         """Add a waiter. It waits without an attempt if those before it have found nothing, unless requests are read."""
@@ -85,12 +91,13 @@ class WaiterGroup:
         """Remove a waiter. Unless its attempt found messages, it passes its turn on."""
         if waiter.attempting:
             self._stop(waiter)
-            self.wake()
+            self.wake(exact=waiter.exact)
         self._idle.pop(waiter, None)
         del self._present[waiter]
 
-    def wake(self, number: int = 1) -> None:
-        """Let so many waiters attempt their calls."""
+    def wake(self, number: int = 1, *, exact: bool = False) -> None:
+        """Let so many waiters attempt their calls; `exact`: for messages that they see."""
+        self._exact = self._exact or exact
         self._wakeups = min(self._wakeups + number, MAX_ATTEMPTS)
         self.tried_at = self._timers.time()
         self._continue()
@@ -100,7 +107,7 @@ class WaiterGroup:
         self._stop(waiter)
         for queue in self.queues:
             queue.found(number)
-        self._fruitless, self._rests_until = 0, 0.0
+        self._rest = self._postponed_until = 0.0
         self._round += 1
         self._outage.end()
         if more:
@@ -116,24 +123,25 @@ class WaiterGroup:
             queue.missed()
         if waiter.woken_at and waiter.round == self._round:
             self._round += 1
-            self._fruitless += 1
-            if self._fruitless > 1 or not self._wakeups:
-                self._rest(min(FIRST_REST_SECONDS * 2.0 ** (self._fruitless - 1), LONGEST_REST_SECONDS))
+            if self._rest or not self._wakeups:
+                self._missed_at = self._timers.time()
+            if not (self._rest and waiter.exact):
+                self._rest = min(max(FIRST_REST_SECONDS, 2 * self._rest), LONGEST_REST_SECONDS)
         self._continue()
 
     def postpone(self, waiter: Waiter, outcome: GatewayError, seconds: float) -> None:
         """End an attempt that is repeated after so many seconds."""
         self._stop(waiter)
         self._return(waiter, outcome)
-        self._rest(seconds)
-        self.wake()
+        self._postponed_until = max(self._postponed_until, self._timers.time() + seconds)
+        self.wake(exact=waiter.exact)
 
     def hold(self, waiter: Waiter, outcome: GatewayError) -> None:
         """End an attempt that the database did not serve. It is repeated after the outage."""
         self._stop(waiter)
         self._return(waiter, outcome)
         self._outage.begin(outcome)
-        self.wake()
+        self.wake(exact=waiter.exact)
 
     def attempt(self) -> None:
         """Let a waiter find out whether the outage has ended."""
@@ -181,25 +189,27 @@ class WaiterGroup:
         if waiter.woken_at:
             self._idle.move_to_end(waiter, last=False)
 
-    def _rest(self, seconds: float) -> None:
-        self._rests_until = max(self._rests_until, self._timers.time() + seconds)
+    def _rests_until(self) -> float:
+        rest = min(self._rest, FIRST_REST_SECONDS) if self._exact else self._rest
+        return max(self._missed_at + rest, self._postponed_until)
 
     def _continue(self) -> None:
         """Start the attempts of the wake-ups so far: at most MAX_ATTEMPTS at a time, and one after a rest."""
         if not self._wakeups or self._outage.holds(self):
             return
-        if self._timers.time() < self._rests_until:
-            if self._timer is None:
-                self._timer = self._timers.call_at(self._rests_until, self._end_rest)
+        rests_until = self._rests_until()
+        if self._timers.time() < rests_until:
+            self._continue_at(rests_until)
             return
         # After a rest, one attempt stands for all wake-ups.
-        places = (1 if self._fruitless else MAX_ATTEMPTS) - self._attempting
+        places = (1 if self._rest else MAX_ATTEMPTS) - self._attempting
         number = min(self._wakeups, places, len(self._idle))
         if number <= 0:
             return
         for _ in range(number):
             self._wake_first()
-        self._wakeups = self._wakeups - number if self._idle and not self._fruitless else 0
+        self._wakeups = self._wakeups - number if self._idle and not self._rest else 0
+        self._exact = self._exact and self._wakeups > 0
 
     def _try_next(self) -> None:
         """Let the next waiter look for more messages. If there are none, that is no wake-up in vain."""
@@ -208,9 +218,16 @@ class WaiterGroup:
 
     def _wake_first(self) -> Waiter:
         waiter, _ = self._idle.popitem(last=False)
-        waiter.woken_at = self._timers.time()
+        waiter.woken_at, waiter.exact = self._timers.time(), self._exact
         self._start(waiter)
         return waiter
+
+    def _continue_at(self, when: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._timers.call_at(when, self._end_rest)
 
     def _end_rest(self) -> None:
         self._timer = None

@@ -1,7 +1,6 @@
 """All waiters on one message queue in this process."""
 
 import asyncio
-from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from itertools import islice
 from math import ceil
@@ -37,15 +36,13 @@ class Sources(NamedTuple):
 class WaiterQueue:
     """The waiter groups of a message queue, and the timers of its wake-ups.
 
-    groups  about in the order in which they were woken last
-    known   true once an attempt has shown that the queue exists, and that a caller may read it
+    known  true once an attempt has shown that the queue exists, and that a caller may read it
     """
 
     def __init__(self, name: str, timers: Timers, sources: Sources) -> None:
         self.name = name
-        self.groups: OrderedDict[WaiterGroup, None] = OrderedDict()
+        self.groups: dict[WaiterGroup, None] = {}
         self.known = False
-        self._callers: Counter[Caller] = Counter()
         self._timers = timers
         self._sources = sources
         self._turns = Turns(self.groups, timers)
@@ -67,31 +64,26 @@ class WaiterQueue:
     def add(self, group: WaiterGroup) -> None:
         """Add a group with its first waiter."""
         self.groups[group] = None
-        self._callers[group.key.caller] += 1
+        self._turns.add(group)
 
     def remove(self, group: WaiterGroup) -> None:
         """Remove a group without waiters."""
         del self.groups[group]
         self._turns.remove(group)
-        self._callers[group.key.caller] -= 1
-        if not self._callers[group.key.caller]:
-            del self._callers[group.key.caller]
 
-    def wake(self, messages: int = 1) -> None:
-        """Wake waiters for so many messages."""
-        if len(self.groups) == 1:
-            next(iter(self.groups)).wake(messages)
-        elif len(self._callers) > 1 and self._state is not None and self._state.policies:
-            self._messages += messages
-            if self._asking is None:
-                self._asking = asyncio.create_task(self._wake_seeing())
+    def wake(self, messages: int = 1, *, sent: bool = False) -> None:
+        """Wake waiters for so many messages; `sent`: they are certainly there."""
+        state = self._state
+        if state is not None and state.policies and self._selects():
+            self._seek(messages)
         else:
-            self._turns.wake_all(messages)
+            self._wake_any(messages, exact=sent and self._readable() and state is not None and not state.policies)
 
     def wake_each(self) -> None:
         """Wake a waiter of each group."""
         for group in self.groups:
-            group.wake()
+            if not self._paused(group):
+                group.wake()
 
     def wake_later(self, seconds: float) -> None:
         """Wake a waiter when a message becomes visible, and look when the next one does. Only the earliest is kept."""
@@ -112,7 +104,8 @@ class WaiterQueue:
     def found(self, messages: int) -> None:
         """Note that an attempt has found messages."""
         self._newest = None
-        self._turns.found(messages)
+        if self._turns.found(messages):
+            self._seek(1)
 
     def missed(self) -> None:
         """Note that an attempt has found nothing. The first one announces the queue and asks for a look."""
@@ -131,8 +124,9 @@ class WaiterQueue:
             # Their attempts fail.
             dropped = before is None or before.exists
             return dropped and self._woke_each()
-        if state.paused:
+        if before is not None and before.paused and not state.paused:
             self._newest = None
+        if all(map(self._paused, self.groups)):
             return False
         if not state.probed:
             return self._woke_each()
@@ -166,7 +160,30 @@ class WaiterQueue:
         """False if the queue is empty, unless a function of the user reads something else."""
         state = self._state
         empty = state is not None and state.probed and not state.visible
-        return not empty or group.key.function.schema not in (QUEUES, LEASES)
+        return not self._paused(group) and (not empty or group.key.function.schema not in (QUEUES, LEASES))
+
+    def _paused(self, group: WaiterGroup) -> bool:
+        """True if the queue is paused for this group. The functions of pgmq_public ignore that, a user's may."""
+        return self._state is not None and self._state.paused and group.key.function.schema == LEASES
+
+    def _selects(self) -> bool:
+        """True if the policies are worth a probe: the first group to be woken may not see the messages."""
+        return len(self._turns.callers) > 1 or any(group.resting for group in self.groups)
+
+    def _readable(self) -> bool:
+        """True if those who see a visible message can read it."""
+        return self._state is not None and not self._state.paused and not self._state.grouped
+
+    def _wake_any(self, messages: int, *, exact: bool) -> None:
+        if len(self.groups) == 1:
+            next(iter(self.groups)).wake(messages, exact=exact)
+        else:
+            self._turns.wake_all(messages, exact=exact)
+
+    def _seek(self, messages: int) -> None:
+        self._messages += messages
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._wake_seeing())
 
     def _woke_each(self) -> bool:
         self.wake_each()
@@ -177,12 +194,15 @@ class WaiterQueue:
         try:
             while self._messages or self._sources.policies.unfinished(self.name):
                 messages, self._messages = max(self._messages, 1), 0
+                # What others have found meanwhile leaves those who see another message.
+                self._sources.policies.ask_again(self.name, self._turns.unwoken())
                 sighting = await self._sources.policies.seeing(self.name, self._waiting)
-                if sighting is None:
-                    self._turns.wake_all(messages)
+                if sighting is None or not (sighting.groups or len(self._turns.callers) > 1):
+                    # A function of a user may read with other rights.
+                    self._wake_any(messages, exact=False)
                 else:
                     # Not the messages reported: a probe also finds those whose report comes later.
-                    self._turns.wake(sighting.messages, sighting.groups)
+                    self._turns.wake(sighting.messages, sighting.groups, exact=self._readable())
         finally:
             self._asking = None
 
