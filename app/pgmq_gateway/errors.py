@@ -224,6 +224,19 @@ class InvalidPreferences(GatewayError):
     status, code = 400, "PGRST122"
 
 
+class StreamRolledBack(GatewayError):
+    """A stream whose reads would be rolled back."""
+
+    status, code = 400, "PGRST122"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A stream cannot be rolled back",
+            "Its reads would be rolled back by Prefer: tx=rollback or db-tx-end, and find the same messages again.",
+            "Prefer tx=commit where db-tx-end allows it, or read without Accept: text/event-stream.",
+        )
+
+
 class TooManyAffected(GatewayError):
     """More rows than max-affected. The call was rolled back."""
 

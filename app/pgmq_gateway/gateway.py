@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pgmq_gateway.api import docs
@@ -108,7 +108,7 @@ class Gateway:
             self.counters,
             lambda: self.watch.catalog,
             settings.max_waiting,
-            self.settlements.note,
+            partial(self.settlements.note, rollback=settings.rolls_back),
         )
         self.streams = Streams(settings, self.executor, self.settlements, self.counters, lambda: self.watch.ready)
         addresses = Addresses(settings.trusted_proxies)

@@ -8,10 +8,11 @@ from typing import BinaryIO
 import httpx
 import pytest
 
-from tests.answers import error
+from tests.answers import error, refusal
 from tests.gateways import Bearer, Headers, RunningGateway
 from tests.integration.waits import idle, waiting
 from tests.process.metrics import metrics
+from tests.streams import EVENTS
 from tests.waiting import until
 
 # As many connections wait in one test.
@@ -155,6 +156,14 @@ def test_a_request_with_a_long_body_does_not_wait(
     response = gateway.client.post(path, headers=service | given, content=body.ljust(20_000))
     assert received(response) == []
     assert "Preference-Applied" not in response.headers
+
+
+def test_a_stream_that_would_be_rolled_back_is_refused(gateway: RunningGateway, service: Headers) -> None:
+    send(gateway, service, "kept")
+    headers = service | {"Accept": EVENTS, "Prefer": "tx=rollback"}
+    refused = gateway.client.get(MESSAGES, headers=headers)
+    assert refusal(refused) == (400, "PGRST122", "A stream cannot be rolled back")
+    assert gateway.sql("select read_ct from pgmq.q_jobs") == [(0,)]
 
 
 def test_38_a48_too_many_waiting_is_503_with_retry_after(

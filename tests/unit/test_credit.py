@@ -26,12 +26,12 @@ def called(name: str, body: str | None, preferences: Preferences = NO_PREFERENCE
     return Call(function, Statement(""), request, ARRAY, preferences, read_only=False, body=body)
 
 
-def left(call: Call, result: str | None) -> int:
+def left(call: Call, result: str | None, *, rollback: bool = False) -> int:
     """The credit of a stream of two that has a message of the queue Jobs, after a call."""
     settlements = Settlements()
     credit = Credit(2, settlements, lambda: None)
     credit.use("Jobs", RECEIPT)
-    settlements.note(call, Answer(None, 1, result))
+    settlements.note(call, Answer(None, 1, result), rollback=rollback)
     return credit.left
 
 
@@ -87,6 +87,12 @@ def test_other_results_return_none(name: str, more: str, result: str | None) -> 
 )
 def test_other_calls_return_none(call: Call) -> None:
     assert left(call, "true") == 1
+
+
+@pytest.mark.parametrize(("preferred", "credit"), [(None, 1), (False, 2)])
+def test_a_settlement_that_db_tx_end_rolls_back_returns_none(preferred: bool | None, credit: int) -> None:
+    call = called("delete", '{"queue_name": "jobs", "message_id": 7}', Preferences(rollback=preferred))
+    assert left(call, "true", rollback=True) == credit
 
 
 def test_a_message_that_is_delivered_again_uses_the_credit_of_its_new_stream() -> None:

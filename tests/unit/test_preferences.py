@@ -10,6 +10,12 @@ from pgmq_gateway.errors import InvalidPreferences
 from pgmq_gateway.postgrest.preferences import OF_RESOURCES, Preferences, read_preferences
 
 
+@pytest.mark.parametrize("otherwise", [True, False])
+def test_db_tx_end_decides_without_a_preference(*, otherwise: bool) -> None:
+    preferred = [Preferences(rollback=rollback).rolls_back(otherwise=otherwise) for rollback in (None, True, False)]
+    assert preferred == [otherwise, True, False]
+
+
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [

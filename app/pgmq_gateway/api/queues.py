@@ -77,7 +77,7 @@ class Queues:
 
     async def response(self, caller: Caller, request: Request) -> Response:
         """The response. Raises UnknownPath, MethodNotAllowed, InvalidQuery, InvalidBody, InvalidPreferences,
-        MessageNotFound or StaleReceipt."""
+        StreamRolledBack, MessageNotFound or StaleReceipt."""
         if not self._schemas:
             raise UnknownPath
         catalog = self._watch.catalog
@@ -87,6 +87,7 @@ class Queues:
         request.function, request.route = call.function, resource.address.route.path
         request.timing.lap("plan")
         if (options := resource.address.stream) is not None:
+            self._waits.check_stream(call.preferences)
             return await streamed(self._streams, caller, request, call, resource.address, options, catalog)
         answer = await (
             waited(self._database, caller, request, call) if call.wait else self._database.execute(caller, call)

@@ -10,7 +10,7 @@ from pgmq_gateway.calls.catalog import Catalog
 from pgmq_gateway.errors import StreamUnsupported
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import StreamedResponse
-from pgmq_gateway.postgrest.preferences import NO_PREFERENCES
+from pgmq_gateway.postgrest.preferences import Preferences
 from pgmq_gateway.postgrest.resources import Address, StreamOptions
 from pgmq_gateway.waiting.events import MEDIA_TYPE
 from pgmq_gateway.waiting.renewal import Renewal
@@ -37,8 +37,9 @@ async def streamed(
     if not request.can_stream:
         raise StreamUnsupported
     renewal = None if options.renew_seconds is None else Renewal(options.renew_seconds, options.lease)
-    # A preference to roll back would deliver the same messages for ever.
-    calls = StreamCalls(msgspec.structs.replace(read, preferences=NO_PREFERENCES, wait=0), address.given, catalog)
+    # handling, and the time that it waits, are those of a request.
+    preferences = Preferences(rollback=read.preferences.rollback)
+    calls = StreamCalls(msgspec.structs.replace(read, preferences=preferences, wait=0), address.given, catalog)
     with ExitStack() as stack:
         # It keeps its places while its client has no credit too.
         stack.enter_context(request.waiting())

@@ -7,6 +7,7 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.calls.catalog import QUEUE_ARGUMENTS, Function
+from pgmq_gateway.errors import StreamRolledBack
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.postgrest.preferences import Preferences
 from pgmq_gateway.settings.model import Settings
@@ -20,7 +21,7 @@ class Waits:
 
     def __init__(self, settings: Settings) -> None:
         self._max_wait = settings.max_wait
-        self._rolls_back = settings.db_tx_end.startswith("rollback")
+        self._rollback = settings.rolls_back
 
     def applied(
         self, preferences: Preferences, function: Function, names: Collection[str], seconds: int | None = None
@@ -33,9 +34,17 @@ class Waits:
         wait = preferences.wait if seconds is None else seconds
         if wait is None:
             return preferences
-        rolls_back = self._rolls_back if preferences.rollback is None else preferences.rollback
-        refused = rolls_back or preferences.max_affected is not None or QUEUE_ARGUMENTS.keys().isdisjoint(names)
+        refused = (
+            preferences.rolls_back(otherwise=self._rollback)
+            or preferences.max_affected is not None
+            or QUEUE_ARGUMENTS.keys().isdisjoint(names)
+        )
         return replace(preferences, wait=None if refused or not function.can_wait else min(wait, self._max_wait))
+
+    def check_stream(self, preferences: Preferences) -> None:
+        """Raise StreamRolledBack where a stream would deliver the same messages for ever."""
+        if preferences.rolls_back(otherwise=self._rollback):
+            raise StreamRolledBack
 
 
 def bounded(preferences: Preferences, request: Request) -> Preferences:

@@ -165,7 +165,7 @@ class Database:
             for schema in settings.db_schemas
         }
         self._filter_timeout = settings.filter_timeout
-        self._rollback = settings.db_tx_end.startswith("rollback")
+        self._rollback = settings.rolls_back
         self.prepare = _pre_request(settings.db_pre_request)
         self._keep_keys = settings.idempotency_keep
         self.replays = 0
@@ -566,8 +566,7 @@ class Database:
 
     def _rolls_back(self, call: Call) -> bool:
         """True if the transaction ends with a rollback, by the client's preference or db-tx-end."""
-        preferred = call.preferences.rollback
-        return self._rollback if preferred is None else preferred
+        return call.preferences.rolls_back(otherwise=self._rollback)
 
 
 def _caps(settings: Settings) -> list[str]:

@@ -62,6 +62,10 @@ class Preferences:
         """The number of rows above which the call is rolled back. It applies with handling=strict only."""
         return self.given_max_affected if self.handling == "strict" else None
 
+    def rolls_back(self, *, otherwise: bool) -> bool:
+        """True if the transaction ends with a rollback. `otherwise`: without a preference, by db-tx-end."""
+        return otherwise if self.rollback is None else self.rollback
+
 
 NO_PREFERENCES = Preferences()
 

@@ -208,6 +208,11 @@ class Settings(BaseModel):
     wait_poll: float = Field(default=1, ge=0.1, le=60, allow_inf_nan=False)
     max_stream: float = Field(default=3600, ge=1, le=86400, allow_inf_nan=False)
 
+    @property
+    def rolls_back(self) -> bool:
+        """True if calls are rolled back unless their client may prefer otherwise, and does."""
+        return self.db_tx_end.startswith("rollback")
+
     @field_validator(
         "db_schemas",
         "db_extra_search_path",

@@ -69,10 +69,13 @@ class Settlements:
     def __init__(self) -> None:
         self.held_by: dict[Message, Credit] = {}
 
-    def note(self, call: Call, answer: Answer) -> None:
+    def note(self, call: Call, answer: Answer, *, rollback: bool = False) -> None:
         """Return the credit for messages that a call has settled. Calls that are not recognized are left to the
-        streams, which ask the database."""
-        if not self.held_by or call.body is None or call.preferences.rollback:
+        streams, which ask the database.
+
+        rollback  whether calls without a preference are rolled back (db-tx-end)
+        """
+        if not self.held_by or call.body is None or call.preferences.rolls_back(otherwise=rollback):
             return
         read = _READERS.get((call.function.schema, call.function.name))
         if read is None:
