@@ -343,3 +343,13 @@ async def test_a_cancelled_probe_closes_its_connection(
     assert not probe.connection.open
     assert (await probe.queues.probe(["jobs"]))["jobs"].visible == 1
     owner(active.replace("select 1", "select pg_terminate_backend(pid)"))
+
+
+async def test_a_new_connection_that_brings_no_response_is_closed(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(probes, "SET_TIMEOUT", "select pg_sleep(60)")
+    with pytest.raises(ProbeFailed):
+        await probe.queues.probe(["jobs"])
+    assert not probe.connection.open

@@ -107,7 +107,8 @@ class ProbeConnection:
             connection = await self._connector()
             self._session = ProbeSession(connection, pooled=self._connector.pooled)
             if not self._session.pooled:
-                await connection.execute(SET_TIMEOUT)
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await connection.execute(SET_TIMEOUT)
         return self._session
 
     def _disconnect(self) -> None:
