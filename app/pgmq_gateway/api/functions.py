@@ -5,7 +5,7 @@ from functools import cached_property, lru_cache
 
 from pgmq_gateway.api.answers import answered
 from pgmq_gateway.api.idempotency_keys import idempotency_key
-from pgmq_gateway.api.waits import Waits, bounded, waited
+from pgmq_gateway.api.waits import Waits, bounded, executed
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Call
@@ -110,9 +110,7 @@ class Functions:
         request.timing.lap("plan")
         if request.method == "OPTIONS":
             return options_response(request, "OPTIONS,POST" if function.volatile else "OPTIONS,GET,HEAD,POST")
-        answer = await (
-            waited(self._database, caller, request, call) if call.wait else self._database.execute(caller, call)
-        )
+        answer = await executed(self._database, caller, request, call)
         request.timing.lap("transaction")
         return answered(answer, call, plan.profile)
 

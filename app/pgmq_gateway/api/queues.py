@@ -7,7 +7,7 @@ import msgspec
 from pgmq_gateway.api.answers import answered
 from pgmq_gateway.api.idempotency_keys import idempotency_key
 from pgmq_gateway.api.streaming import streamed
-from pgmq_gateway.api.waits import Waits, bounded, waited
+from pgmq_gateway.api.waits import Waits, bounded, executed
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.call import Answer, Call
@@ -89,9 +89,7 @@ class Queues:
         if (options := resource.address.stream) is not None:
             self._waits.check_stream(call.preferences)
             return await streamed(self._streams, caller, request, call, resource.address, options, catalog)
-        answer = await (
-            waited(self._database, caller, request, call) if call.wait else self._database.execute(caller, call)
-        )
+        answer = await executed(self._database, caller, request, call)
         request.timing.lap("transaction")
         if resource.address.message is not None:
             answer = _settled(answer, resource.address)

@@ -54,8 +54,10 @@ def bounded(preferences: Preferences, request: Request) -> Preferences:
     return replace(preferences, wait=None)
 
 
-async def waited(executor: Executor, caller: Caller, request: Request, call: Call) -> Answer:
-    """Run a call that can wait. Raises what the executor raises, and WaitLimitReached."""
+async def executed(executor: Executor, caller: Caller, request: Request, call: Call) -> Answer:
+    """Run a call, which can wait. Raises what the executor raises, and WaitLimitReached."""
+    if not call.wait:
+        return await executor.execute(caller, call)
     with request.waiting():
         answer = await executor.execute(caller, call)
     request.timing.wait(answer.waited)
