@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pgmq_gateway.api import docs
@@ -32,18 +32,10 @@ from pgmq_gateway.observe.observed import Observer
 from pgmq_gateway.observe.requestlog import RequestLog
 from pgmq_gateway.observe.tracing import tracing
 from pgmq_gateway.settings.model import Settings, SettingsError, load_settings
-from pgmq_gateway.waiting.clock import Clock
-from pgmq_gateway.waiting.counters import Counters
-from pgmq_gateway.waiting.credit import Settlements
 from pgmq_gateway.waiting.events import Reason
 from pgmq_gateway.waiting.executor import WaitingExecutor
 from pgmq_gateway.waiting.notifier import Notifier
-from pgmq_gateway.waiting.policy_probe import PolicyProbe
-from pgmq_gateway.waiting.probes import ProbeConnection
-from pgmq_gateway.waiting.queue_probe import QueueProbe
-from pgmq_gateway.waiting.stream import Streams
-from pgmq_gateway.waiting.waiter_queue import Sources
-from pgmq_gateway.waiting.wakeups import Wakeups
+from pgmq_gateway.waiting.parts import Waiting
 
 if TYPE_CHECKING:
     from pgmq_gateway.observe.metrics import Metrics
@@ -76,9 +68,6 @@ class Gateway:
         self.database = Database(settings)
         self.outdated: Callable[[], None] = earlier.outdated if earlier else outdated
         self.watch = CatalogWatch(settings, self.database.pool, self.database.connector.servers, self.outdated)
-        self.counters: Counters = earlier.counters if earlier else Counters()
-        self.wakeups = Wakeups(self.counters)
-        self.notifier = Notifier(self.watch, self.wakeups)
         self.stalls = StallCheck(
             self.database.pool,
             self.database.connector.servers,
@@ -96,33 +85,21 @@ class Gateway:
         self.tracing: Tracing | None = earlier.tracing if earlier else tracing()
         self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
         metered = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
-        self.settlements: Settlements = earlier.settlements if earlier else Settlements()
-        self.probes = ProbeConnection(settings, self.database.connector.servers)
-        self.executor = WaitingExecutor(
-            metered,
-            Sources(
-                Clock(QueueProbe(self.probes), self.counters, settings.wait_poll),
-                self.wakeups,
-                PolicyProbe(self.probes, self.database, self.counters),
-            ),
-            self.counters,
-            lambda: self.watch.catalog,
-            settings.max_waiting,
-            partial(self.settlements.note, rollback=settings.rolls_back),
+        self.waiting: Waiting = Waiting(
+            settings, self.database, self.watch, metered, earlier.waiting if earlier else None
         )
-        self.streams = Streams(settings, self.executor, self.settlements, self.counters, lambda: self.watch.ready)
         addresses = Addresses(settings.trusted_proxies)
         self.parking: Parking = earlier.parking if earlier else Parking()
         self.api = Api(
             settings,
             self.authenticator,
             self.watch,
-            self.executor,
+            self.waiting.executor,
             self.limits,
             addresses,
             self.memory,
             self.parking,
-            self.streams,
+            self.waiting.streams,
             self._observers(),
         )
         if earlier is not None:
@@ -140,13 +117,12 @@ class Gateway:
             self.watch,
             self.authenticator,
             self.api.traffic,
-            self.counters,
+            self.waiting.counters,
         )
 
     def end_waits(self, reason: Reason) -> None:
         """End all waits and streams, and those to come after their first attempt."""
-        self.streams.end(reason)
-        self.executor.end()
+        self.waiting.end(reason)
 
     def _lose(self, server: str) -> None:
         """Give up a server that does not respond."""
@@ -163,7 +139,7 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the tasks of this gateway during a `with` block. Connects to the database, and retries until it can."""
-        parts = (self.watch, self.notifier, self.executor, self.stalls, self.history, self.maintenance)
+        parts = (self.watch, self.waiting.notifier, self.waiting.executor, self.stalls, self.history, self.maintenance)
         running = [_background(part) for part in parts]
         try:
             if self.remote_keys is not None:
@@ -174,7 +150,7 @@ class Gateway:
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
-            self.probes.close()
+            self.waiting.close()
             await self.sharing.close()
             await self.database.pool.close()
 

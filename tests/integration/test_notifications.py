@@ -57,7 +57,7 @@ async def test_a_gateway_announces_itself_and_its_queues_again_when_it_has_recon
 ) -> None:
     async with running(directory, database) as gateway:
         await until_async(lambda: listener.heard)
-        gateway.wakeups.wanted("jobs")
+        gateway.waiting.wakeups.wanted("jobs")
         await until_async(lambda: len(listener.heard) == 2)
         own_sql(
             "select pg_terminate_backend(pid) from pg_stat_activity "
@@ -72,12 +72,12 @@ async def test_without_the_channel_a_gateway_neither_sends_nor_receives_wakeups(
     directory: DataDirectory, database: str, own_sql: Sql, listener: Listener
 ) -> None:
     async with running(directory, database, channel=False) as gateway, running(directory, database) as other:
-        gateway.wakeups.wanted("jobs")
-        other.wakeups.wanted("tasks")
+        gateway.waiting.wakeups.wanted("jobs")
+        other.waiting.wakeups.wanted("tasks")
         await until_async(lambda: len(listener.heard) == 2)
         own_sql('select pg_notify(\'pgmq_gateway\', \'{"g": "x", "w": ["jobs"]}\')')
-        await until_async(lambda: other.wakeups.wanted_elsewhere)
-        assert not gateway.wakeups.wanted_elsewhere
+        await until_async(lambda: other.waiting.wakeups.wanted_elsewhere)
+        assert not gateway.waiting.wakeups.wanted_elsewhere
         await until_async(lambda: len(listener.heard) == 3)
     assert listener.heard == [{"g": "?", "hi": True}, {"g": "?", "w": ["tasks"]}, {"g": "?", "w": ["jobs"]}]
 
@@ -89,8 +89,8 @@ async def test_a_gateway_that_may_not_notify_says_so_once(
     async with running(directory, database) as gateway:
         # The second one is sent after the first one has failed, and the third one after the second one.
         for queue in ("a", "b", "c"):
-            gateway.wakeups.wanted(queue)
-            await until_async(lambda: not gateway.wakeups.changed.is_set())
+            gateway.waiting.wakeups.wanted(queue)
+            await until_async(lambda: not gateway.waiting.wakeups.changed.is_set())
     assert [record.message for record in caplog.records] == [
         "cannot notify other gateways; their waiting requests poll: permission denied for function pg_notify"
     ]

@@ -54,7 +54,7 @@ async def streaming(
         task = asyncio.create_task(gateway.api(scope, receive, send))
         yield gateway, sent
         await task
-    assert (gateway.counters.streams, gateway.counters.waiting) == (0, 0)
+    assert (gateway.waiting.counters.streams, gateway.waiting.counters.waiting) == (0, 0)
     assert gateway.api.traffic.statuses == {200: 1}
 
 

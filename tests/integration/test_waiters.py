@@ -53,14 +53,14 @@ async def test_waiters_leave_nothing_behind(directory: DataDirectory, queue: str
             path = f"/queues/{queue}/messages?wait_seconds={seconds}"
             tasks = [asyncio.create_task(wait(gateway, path, callers[number % 10])) for number in range(WAITS)]
             if seconds > 1:
-                await until_async(lambda: gateway.counters.waiting == WAITS)
-                assert len(gateway.executor.waiters.queues) == 1
+                await until_async(lambda: gateway.waiting.counters.waiting == WAITS)
+                assert len(gateway.waiting.executor.waiters.queues) == 1
                 sql(f"select pgmq.send('{queue}', 'null') from generate_series(1, {WAITS // 2})")
-                await until_async(lambda: gateway.counters.waiting <= WAITS // 2)
+                await until_async(lambda: gateway.waiting.counters.waiting <= WAITS // 2)
                 for task in tasks:
                     task.cancel()
             await asyncio.gather(*tasks)
-        waiters = gateway.executor.waiters
+        waiters = gateway.waiting.executor.waiters
         await until_async(lambda: len(asyncio.all_tasks()) == before)
-        assert (gateway.counters.waiting, waiters.queues, waiters._groups, waiters._timers) == (0, {}, {}, {})
+        assert (gateway.waiting.counters.waiting, waiters.queues, waiters._groups, waiters._timers) == (0, {}, {}, {})
     assert sql(f"select count(*) from pgmq.q_{queue} where read_ct > 0") == [(WAITS // 2,)]
