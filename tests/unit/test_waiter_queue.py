@@ -87,6 +87,7 @@ class Outside:
         self.wanted: list[str] = []
         self.unwanted: list[str] = []
         self.asked_again: list[int] = []
+        self.judged: object = "no policy reads requests"
         # The results of the next probes of the policies.
         self.sightings: list[Sighting[WaiterGroup] | None] = []
         self.sources = cast(
@@ -99,6 +100,7 @@ class Outside:
                     unfinished=lambda _: False,
                     ask_again=lambda _, groups: self.asked_again.append(len(groups)),
                     seeing=self.seeing,
+                    judged=lambda _: self.judged,
                 ),
             ),
         )
@@ -513,6 +515,18 @@ async def test_a_sighting_ends_a_rest(bench: Bench) -> None:
     await bench.sight((1, waiters[1:]))
     bench.timers.advance(0.05)
     assert attempting(waiters) == [1]
+
+
+async def test_policies_are_judged_for_one_caller_too(bench: Bench) -> None:
+    waiters = [bench.idle(1, bench.group())[0] for _ in range(2)]
+    bench.queue.observe(STATE._replace(policies=True))
+    bench.outside.judged = None
+    await bench.sight((1, waiters[1:]))
+    assert attempting(waiters) == [1]
+    find(waiters[1])
+    bench.outside.judged = "no policy reads requests"
+    bench.queue.wake()
+    assert attempting(waiters[:1]) == [0]
 
 
 async def test_groups_that_see_a_message_come_before_earlier_turns(bench: Bench) -> None:

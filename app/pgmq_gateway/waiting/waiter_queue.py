@@ -167,8 +167,13 @@ class WaiterQueue:
         return self._state is not None and self._state.paused and group.key.function.schema == LEASES
 
     def _selects(self) -> bool:
-        """True if the policies are worth a probe: the first group to be woken may not see the messages."""
-        return len(self._turns.callers) > 1 or any(group.resting for group in self.groups)
+        """True if the policies are worth a probe: the first group to be woken may not see the messages.
+
+        Groups of one caller that differ in headers only can become one if the policies are known not to read them.
+        """
+        if len(self._turns.callers) > 1 or any(group.resting for group in self.groups):
+            return True
+        return len(self.groups) > 1 and self._sources.policies.judged(self.name) is None
 
     def _readable(self) -> bool:
         """True if those who see a visible message can read it."""
