@@ -1,19 +1,15 @@
 """Messages that a client no longer receives, because it has disconnected: they are returned to their queues."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.calls.catalog import Catalog
-from pgmq_gateway.calls.statement import PLAIN, statement
 from pgmq_gateway.errors import FunctionNotFound
-from pgmq_gateway.postgrest.arguments import Arguments
-from pgmq_gateway.postgrest.media import ARRAY, Shape
-from pgmq_gateway.postgrest.preferences import Preferences
-from pgmq_gateway.schemas import LEASES
-
-NAMES = ("queue_name", "retries")
+from pgmq_gateway.postgrest.media import Shape
+from pgmq_gateway.waiting.settling import settle
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -30,26 +26,14 @@ _object = msgspec.json.Decoder(Delivery)
 def returns(catalog: Catalog, call: Call, answer: Answer) -> Iterator[Call]:
     """Calls that end the leases of the messages in an answer. Without receipts they end by themselves."""
     try:
-        function = catalog.resolve(LEASES, "settle", NAMES, ())
         deliveries = _deliveries(call, answer)
-    except (FunctionNotFound, msgspec.DecodeError):
+    except msgspec.DecodeError:
         return
     for queue_name in {delivery.queue_name for delivery in deliveries}:
         receipts = [delivery.receipt for delivery in deliveries if delivery.queue_name == queue_name]
         retries = [{"receipt": receipt, "delay_seconds": 0} for receipt in receipts]
-        body = msgspec.json.encode({"queue_name": queue_name, "retries": retries}).decode()
-        arguments = Arguments(NAMES, body)
-        yield Call(
-            function,
-            statement(function, arguments, PLAIN, ARRAY, counted=False),
-            call.request,
-            ARRAY,
-            Preferences(),
-            read_only=False,
-            body=body,
-            settings=call.settings,
-            flow=call.flow,
-        )
+        with suppress(FunctionNotFound):
+            yield settle(catalog, call, queue_name, "retries", retries)
 
 
 def _deliveries(call: Call, answer: Answer) -> list[Delivery]:

@@ -6,11 +6,11 @@ import msgspec
 
 from pgmq_gateway.calls.call import Call
 from pgmq_gateway.calls.catalog import Catalog, Function, Result
-from pgmq_gateway.calls.statement import PLAIN, Statement, statement
+from pgmq_gateway.calls.statement import Statement
 from pgmq_gateway.http.request import RequestSettings
-from pgmq_gateway.postgrest.media import ARRAY
 from pgmq_gateway.postgrest.messages import as_json
 from pgmq_gateway.schemas import LEASES
+from pgmq_gateway.waiting.settling import settle
 
 # Those of $2 after the queue that still identify a leased delivery.
 UNSETTLED = """
@@ -74,13 +74,8 @@ class StreamCalls:
     def extend(self, queue: str, receipts: Sequence[str]) -> Call:
         """Extend leases."""
         lease = self._given.get("sleep_seconds", "null")
-        entries = [{"receipt": receipt, "sleep_seconds": msgspec.Raw(lease.encode())} for receipt in receipts]
-        extensions = msgspec.json.encode(entries if lease != "null" else receipts).decode()
-        arguments = as_json({"queue_name": msgspec.json.encode(queue).decode(), "extensions": extensions})
-        function = self._catalog.resolve(LEASES, "settle", arguments.names, ())
-        return msgspec.structs.replace(
-            self._read,
-            function=function,
-            statement=statement(function, arguments, PLAIN, ARRAY, counted=False),
-            body=arguments.body,
-        )
+        if lease == "null":
+            return settle(self._catalog, self._read, queue, "extensions", receipts)
+        seconds = msgspec.Raw(lease.encode())
+        extensions = [{"receipt": receipt, "sleep_seconds": seconds} for receipt in receipts]
+        return settle(self._catalog, self._read, queue, "extensions", extensions)
