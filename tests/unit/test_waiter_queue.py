@@ -118,7 +118,9 @@ class Bench:
         self.outage = Outage(lambda: self.timers)
         self.queue = WaiterQueue("jobs", self.timers, self.outside.sources)
 
-    def group(self, caller: str = "worker", schema: str = "public", *, reads_requests: bool = False) -> WaiterGroup:
+    def group(
+        self, caller: str = "worker", schema: str = "public", *others: WaiterQueue, reads_requests: bool = False
+    ) -> WaiterGroup:
         call = executable(schema, RequestSettings("POST", "/", "{}", "{}"))
         key = GroupKey(
             Caller(caller, "{}", anonymous=False),
@@ -129,8 +131,9 @@ class Bench:
             None,
             None,
         )
-        group = WaiterGroup(key, [self.queue], self.timers, self.outage)
-        self.queue.add(group)
+        group = WaiterGroup(key, [self.queue, *others], self.timers, self.outage)
+        for queue in group.queues:
+            queue.add(group)
         return group
 
     def users(self, number: int) -> list[Waiter]:
@@ -376,6 +379,17 @@ def test_groups_of_one_caller_are_woken_in_turn(bench: Bench) -> None:
     assert attempting(waiters) == []
     bench.queue.wake(3)
     assert attempting([waiters[0], waiters[2]]) == [0, 1]
+
+
+def test_what_a_group_of_two_queues_finds_in_one_takes_no_turn_of_the_other(bench: Bench) -> None:
+    other = WaiterQueue("other", bench.timers, bench.outside.sources)
+    (both,) = bench.idle(1, bench.group("worker", "public", other))
+    (one,) = bench.idle(1, bench.group())
+    other.wake()
+    bench.queue.wake()
+    find(both)
+    bench.timers.advance(0.1)
+    assert one.attempting
 
 
 def test_many_groups_are_woken_at_a_limited_rate(bench: Bench) -> None:

@@ -105,8 +105,10 @@ class WaiterGroup:
     def found(self, waiter: Waiter, number: int, *, more: bool) -> None:
         """End an attempt that found so many messages; `more`: perhaps not all."""
         self._stop(waiter)
+        # Of several queues, it is not known whose messages these were. What another one has must be passed on.
+        counted = number if len(self.queues) == 1 else 0
         for queue in self.queues:
-            queue.found(number)
+            queue.found(counted)
         self._rest = self._postponed_until = 0.0
         self._round += 1
         self._outage.end()
