@@ -428,6 +428,14 @@ def test_a_look_wakes_a_few_groups_each_time(bench: Bench) -> None:
         miss(waiter)
 
 
+def test_a_queue_that_cannot_be_looked_at_is_tried_at_a_limited_rate(bench: Bench) -> None:
+    waiters = bench.users(200)
+    for _ in range(10):
+        assert bench.queue.observe(STATE._replace(probed=False))
+        bench.timers.advance(0.1)
+    assert 1 <= len(attempting(waiters)) <= 60
+
+
 def test_a_timer_wakes_when_the_next_message_is_due(bench: Bench) -> None:
     (waiter,) = bench.idle(1)
     bench.queue.observe(STATE._replace(next_at=30.0))

@@ -129,7 +129,8 @@ class WaiterQueue:
         if all(map(self._paused, self.groups)):
             return False
         if not state.probed:
-            return self._woke_each()
+            self.wake()
+            return True
         if state.next_at is not None:
             self.wake_later(state.next_at)
         if not state.visible:
