@@ -133,6 +133,19 @@ async def test_22_of_many_users_only_the_recipient_is_woken(
         assert probe.counters.policy_probe_seconds > 0
 
 
+async def test_callers_can_be_asked_again_about_messages_that_are_left(
+    probe: Probe, owner: Sql, jobs: Callable[[str], None]
+) -> None:
+    jobs(f"message ->> 'to' = 'all' or {PER_ROW}")
+    send(owner, "all", USERS[0])
+    users = waiting(*USERS)
+    assert await probe.sighting(users) == Sighting(frozenset(USERS), 2)
+    owner("delete from pgmq.q_jobs where message ->> 'to' = 'all'")
+    assert await probe.seeing(users) == set()
+    probe.policies.ask_again("jobs", USERS[:5])
+    assert await probe.sighting(users) == Sighting(frozenset(USERS[:1]), 1)
+
+
 async def test_22_a_role_without_temporary_tables_probes_too(
     directory: DataDirectory, new_database: Callable[..., str], template: str
 ) -> None:

@@ -578,6 +578,18 @@ async def test_one_caller_with_many_groups_delays_no_other(bench: Bench) -> None
     assert attempting(busy) == [1, 2, 4, 5]
 
 
+async def test_groups_that_wait_for_their_turn_are_asked_again(bench: Bench) -> None:
+    waiters = [bench.idle(1, bench.group("busy"))[0] for _ in range(3)]
+    bench.users(1)
+    bench.queue.observe(STATE._replace(policies=True))
+    await bench.sight((1, waiters))
+    assert attempting(waiters) == [0]
+    # The message of another group must not take their turn.
+    await bench.sight((2, waiters))
+    assert bench.outside.asked_again == [0, 2]
+    assert attempting(waiters) == [0, 1, 2]
+
+
 async def test_a_message_for_many_delays_none_for_one(bench: Bench) -> None:
     users = bench.users(200)
     bench.queue.observe(STATE._replace(policies=True))

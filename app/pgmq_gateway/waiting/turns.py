@@ -28,8 +28,8 @@ class Turns:
         # Messages that no attempt has found yet, and the groups to wake for them.
         self._messages = 0
         self._due: Iterator[WaiterGroup] = iter(())
-        # True if all these groups may find a message; if they see one, but there are fewer messages than callers.
-        self._exact = self._scarce = False
+        # Whether there is a message for each of these groups; whether they see one, and wait for their turn.
+        self._exact = self._undecided = False
         # Groups that may be woken now although no messages are found.
         self._allowance, self._allowance_at = float(MAX_ATTEMPTS), timers.time()
         self._timer: asyncio.TimerHandle | None = None
@@ -48,7 +48,7 @@ class Turns:
     def wake_all(self, messages: int, *, exact: bool) -> None:
         """Wake any groups for so many messages."""
         self._exact = exact or (self._exact and self._messages > 0)
-        self._scarce = False
+        self._undecided = False
         self._messages = min(self._messages + messages, MAX_ATTEMPTS)
         self._due = _in_turn(self.callers.values())
         self._wake_next(messages, max(1, messages // max(1, len(self._groups))))
@@ -57,11 +57,12 @@ class Turns:
         """Wake these groups, which see so many messages in all, and no others. A probe may have taken a while."""
         lines = [[group for group in own if group in groups] for own in self.callers.values()]
         lines = [line for line in lines if line]
-        self._exact, self._scarce = exact, len(lines) > messages
-        self._messages, self._due = min(messages, MAX_ATTEMPTS), _in_turn(lines)
-        waiters = max(1, messages // max(1, sum(map(len, lines))))
+        present = sum(map(len, lines))
         # Each caller sees a message of its own, perhaps.
-        at_once = 0 if self._scarce else len(lines)
+        at_once = len(lines) if len(lines) <= messages else 0
+        self._exact, self._undecided = exact, present > at_once
+        self._messages, self._due = min(messages, MAX_ATTEMPTS), _in_turn(lines)
+        waiters = max(1, messages // max(1, present))
         for group in islice(self._due, at_once):
             self._wake(group, waiters)
         self._wake_next(messages - at_once, waiters)
@@ -72,11 +73,11 @@ class Turns:
         self._allowance = min(self._allowance + 1, MAX_ATTEMPTS)
         if not self._messages:
             self._due = iter(())
-        return self._scarce and self._messages > 0
+        return self._undecided and self._messages > 0
 
     def unwoken(self) -> list[WaiterGroup]:
         """The groups that see a message, and were not woken for it."""
-        due = list(self._due) if self._scarce else []
+        due = list(self._due) if self._undecided else []
         self._due = iter(due) if due else self._due
         return due
 

@@ -73,11 +73,11 @@ class WaiterQueue:
 
     def wake(self, messages: int = 1, *, sent: bool = False) -> None:
         """Wake waiters for so many messages; `sent`: they are certainly there."""
-        state = self._state
-        if state is not None and state.policies and self._selects():
+        policies = self._state is not None and self._state.policies
+        if policies and self._selects():
             self._seek(messages)
         else:
-            self._wake_any(messages, exact=sent and self._readable() and state is not None and not state.policies)
+            self._wake_any(messages, exact=sent and self._readable() and not policies)
 
     def wake_each(self) -> None:
         """Wake a waiter of each group."""
