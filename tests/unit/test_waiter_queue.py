@@ -123,7 +123,7 @@ class Bench:
     ) -> WaiterGroup:
         call = executable(schema, RequestSettings("POST", "/", "{}", "{}"))
         key = GroupKey(
-            Caller(caller, "{}", anonymous=False),
+            Caller(caller, f'{{"sub": "{caller}"}}', anonymous=False),
             call.request if reads_requests else None,
             call.function,
             call.statement,
