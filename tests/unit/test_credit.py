@@ -13,8 +13,8 @@ from pgmq_gateway.http.request import RequestSettings
 from pgmq_gateway.postgrest.media import ARRAY
 from pgmq_gateway.postgrest.preferences import NO_PREFERENCES, Preferences
 from pgmq_gateway.waiting import credit_checks
-from pgmq_gateway.waiting.credit import Credit, Settlements
-from pgmq_gateway.waiting.credit_checks import CreditChecks
+from pgmq_gateway.waiting.credit import Credit, Settlements, extended
+from pgmq_gateway.waiting.credit_checks import FIRST_CHECK_SECONDS, CreditChecks, Turn
 from pgmq_gateway.waiting.stream_calls import StreamCalls
 
 RECEIPT = "7.1.1795988748607430"
@@ -149,9 +149,11 @@ class Database:
 
 
 async def test_one_call_checks_all_streams_of_a_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credit_checks, "CHECK_SECONDS", 0.0)
+    """Also those that are not hurried, but none that has half of its credit left."""
+    monkeypatch.setattr(credit_checks, "OTHERS_SECONDS", 0)
+    monkeypatch.setattr(credit_checks, "CLIENTS_SECONDS", 0)
     settlements, database = Settlements(), Database()
-    streams = set[Checked]()
+    checks = CreditChecks(database, settlements)
 
     def stream(role: str, receipt: str, limit: int = 1) -> Checked:
         woken = asyncio.Event()
@@ -162,14 +164,31 @@ async def test_one_call_checks_all_streams_of_a_caller(monkeypatch: pytest.Monke
             woken,
         )
         checked.credit.use("jobs", receipt)
-        streams.add(checked)
+        checks.add(checked)
         return checked
 
     waiting = [stream("a", "1.1.5"), stream("a", "2.1.5"), stream("b", "3.1.5")]
-    with_credit = stream("a", "4.1.5", 2)
-    CreditChecks(database, settlements).watch(streams)
     for one in waiting:
+        checks.hurry(one)
+    low, with_credit = stream("c", "4.1.5"), stream("a", "5.1.5", 2)
+    for one in (*waiting, low):
         await one.woken.wait()
-    streams.clear()
-    assert sorted(database.asked) == [("a jobs", {"1.1.5", "2.1.5"}), ("b jobs", {"3.1.5"})]
-    assert [one.credit.left for one in (*waiting, with_credit)] == [1, 1, 1, 1]
+    assert sorted(database.asked) == [("a jobs", {"1.1.5", "2.1.5"}), ("b jobs", {"3.1.5"}), ("c jobs", {"4.1.5"})]
+    assert [one.credit.left for one in (*waiting, low, with_credit)] == [1, 1, 1, 1, 1]
+    for one in (*waiting, low, with_credit):
+        checks.remove(one)
+
+
+def test_checks_that_return_no_credit_become_less_frequent() -> None:
+    turn, pauses = Turn(0.0, FIRST_CHECK_SECONDS), list[float]()
+    for _ in range(7):
+        turn = turn.following(0, 100.0)
+        pauses.append(turn.at - 100)
+    assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1, 1])
+    assert turn.following(1, 100.0) == (105, 0)
+    assert turn.following(1, 100.0).following(0, 105.0) == (105.025, 0.025)
+
+
+def test_an_extension_tells_which_leases_are_kept() -> None:
+    rows = '[{"receipt": "1.1.5", "outcome": "extended"}, {"receipt": "2.1.5", "outcome": "stale"}]'
+    assert extended(Answer(None, 2, rows)) == ["1.1.5"]

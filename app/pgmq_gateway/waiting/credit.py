@@ -32,6 +32,11 @@ class Credit:
         """Messages that may be delivered now."""
         return self._limit - len(self.held)
 
+    @property
+    def is_low(self) -> bool:
+        """True if less than half is left."""
+        return 2 * len(self.held) > self._limit
+
     def use(self, queue: str, receipt: str) -> bool:
         """Deliver a message. An earlier delivery of it is over; returns whether that was one of this stream."""
         message = queue.lower(), _id_of(receipt)
@@ -128,6 +133,11 @@ _WORDS = frozenset(f'"{word}"'.encode() for word in _OVER)
 
 def _id_of(receipt: str) -> int:
     return int(receipt.partition(".")[0])
+
+
+def extended(answer: Answer) -> list[str]:
+    """The receipts whose leases a call of settle has extended."""
+    return [row.receipt for row in _outcomes.decode(answer.body or "[]") if row.outcome == "extended"]
 
 
 def _by_receipt(arguments: _Arguments, result: bytes) -> Iterable[str]:

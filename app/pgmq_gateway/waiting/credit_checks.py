@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -14,7 +15,13 @@ from pgmq_gateway.http.request import RequestSettings
 from pgmq_gateway.waiting.credit import Credit, Settlements
 from pgmq_gateway.waiting.stream_calls import StreamCalls
 
-CHECK_SECONDS = 1.0
+# After the credit was used up; doubled with each check that returns none.
+FIRST_CHECK_SECONDS, LONGEST_PAUSE_SECONDS = 0.025, 1.0
+# Of streams that have less than half of their credit left. Those of one round do not hold up the ones without credit.
+OTHERS_SECONDS = 5.0
+MAX_OTHERS = 100
+# Between looks for clients that have disconnected.
+CLIENTS_SECONDS = 1.0
 # The checks of all streams use at most a quarter of one connection's time.
 PAUSE_PER_SECOND_OF_WORK = 3
 MAX_RECEIPTS = 1000
@@ -38,8 +45,25 @@ class Stream(Protocol):
 Key = tuple[Caller, RequestSettings, str]
 
 
+class Turn(NamedTuple):
+    """The time at which a stream is checked.
+
+    pause  the time since the check before, if the stream has no credit left, otherwise 0
+    """
+
+    at: float
+    pause: float
+
+    def following(self, left: int, now: float) -> "Turn":
+        """The turn after this one, of a stream with so much credit left."""
+        if left > 0:
+            return Turn(now + OTHERS_SECONDS, 0.0)
+        pause = min(max(2 * self.pause, FIRST_CHECK_SECONDS), LONGEST_PAUSE_SECONDS)
+        return Turn(now + pause, pause)
+
+
 class CreditChecks:
-    """Returns the credit of streams that have none left: one call at a time, for all streams of a caller and a queue.
+    """Returns the credit of streams: one call at a time, for all streams of a caller and a queue.
 
     Streams do not ask one by one: a thousand of them would make a thousand calls a second.
     """
@@ -47,27 +71,69 @@ class CreditChecks:
     def __init__(self, executor: Executor, settlements: Settlements) -> None:
         self._executor = executor
         self._settlements = settlements
+        self._turns: dict[Stream, Turn] = {}
+        self._hurried = asyncio.Event()
+        self._clients_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
-    def watch(self, streams: Set[Stream]) -> None:
-        """Check these streams until there are none any more."""
+    def add(self, stream: Stream) -> None:
+        """Check a stream until it is removed."""
+        self._turns[stream] = Turn(_now() + OTHERS_SECONDS, 0.0)
         if self._task is None:
-            self._task = asyncio.create_task(self._run(streams))
+            self._task = asyncio.create_task(self._run())
 
-    async def _run(self, streams: Set[Stream]) -> None:
-        now = asyncio.get_running_loop().time
+    def remove(self, stream: Stream) -> None:
+        """Check a stream no more."""
+        del self._turns[stream]
+
+    def hurry(self, stream: Stream) -> None:
+        """Check a stream soon: its credit is used up."""
+        self._turns[stream] = Turn(_now() + FIRST_CHECK_SECONDS, FIRST_CHECK_SECONDS)
+        self._hurried.set()
+
+    async def _run(self) -> None:
         try:
-            while streams:
-                await asyncio.sleep(CHECK_SECONDS)
-                for stream in streams:
-                    if stream.calls.abandoned() or stream.calls.followed():
-                        stream.wake()
-                for (caller, _, queue), group in _without_credit(streams).items():
-                    began = now()
-                    await self._check(caller, queue, group)
-                    await asyncio.sleep(PAUSE_PER_SECOND_OF_WORK * (now() - began))
+            while self._turns:
+                await self._rest()
+                self._wake_abandoned()
+                await self._check_due()
         finally:
             self._task = None
+
+    async def _rest(self) -> None:
+        """Sleep until a stream is due. At least for a while: each round looks at all turns."""
+        await asyncio.sleep(FIRST_CHECK_SECONDS)
+        with suppress(TimeoutError):
+            hurried = [turn.at for turn in self._turns.values() if turn.pause]
+            async with asyncio.timeout_at(min([self._clients_at, *hurried])):
+                await self._hurried.wait()
+        self._hurried.clear()
+
+    def _wake_abandoned(self) -> None:
+        """Let streams end that have lost their client."""
+        if _now() < self._clients_at:
+            return
+        self._clients_at = _now() + CLIENTS_SECONDS
+        for stream in self._turns:
+            if stream.calls.abandoned() or stream.calls.followed():
+                stream.wake()
+
+    async def _check_due(self) -> None:
+        due = self._due()
+        for (caller, _, queue), group in _grouped(due).items():
+            began = _now()
+            await self._check(caller, queue, group)
+            await asyncio.sleep(PAUSE_PER_SECOND_OF_WORK * (_now() - began))
+        for stream, turn in due.items():
+            # Unless it has ended, or used up what was returned.
+            if self._turns.get(stream) is turn:
+                self._turns[stream] = turn.following(stream.credit.left, _now())
+
+    def _due(self) -> Mapping[Stream, Turn]:
+        now = _now()
+        turns = [(stream, turn) for stream, turn in self._turns.items() if turn.at <= now]
+        others = [(stream, turn) for stream, turn in turns if not turn.pause and stream.credit.is_low]
+        return dict([(stream, turn) for stream, turn in turns if turn.pause] + others[:MAX_OTHERS])
 
     async def _check(self, caller: Caller, queue: str, streams: Sequence[Stream]) -> None:
         """Give back what is settled. Another error than of an unavailable database ends the streams."""
@@ -85,10 +151,13 @@ class CreditChecks:
                 stream.fail(error)
 
 
-def _without_credit(streams: Set[Stream]) -> Mapping[Key, list[Stream]]:
-    found: defaultdict[Key, list[Stream]] = defaultdict(list)
+def _grouped(streams: Iterable[Stream]) -> Mapping[Key, list[Stream]]:
+    groups: defaultdict[Key, list[Stream]] = defaultdict(list)
     for stream in streams:
-        if stream.credit.left <= 0:
-            for queue in stream.credit.receipts():
-                found[stream.caller, stream.calls.request, queue].append(stream)
-    return found
+        for queue in stream.credit.receipts():
+            groups[stream.caller, stream.calls.request, queue].append(stream)
+    return groups
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

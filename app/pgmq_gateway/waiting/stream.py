@@ -16,7 +16,7 @@ from pgmq_gateway.limits.throttle import TooMany
 from pgmq_gateway.settings.model import Settings
 from pgmq_gateway.waiting import events
 from pgmq_gateway.waiting.counters import Counters
-from pgmq_gateway.waiting.credit import Credit, Settlements
+from pgmq_gateway.waiting.credit import Credit, Settlements, extended
 from pgmq_gateway.waiting.credit_checks import UNAVAILABLE, CreditChecks
 from pgmq_gateway.waiting.events import Reason
 from pgmq_gateway.waiting.executor import WaitingExecutor
@@ -54,7 +54,7 @@ class Streams:
         self._max_stream = settings.max_stream
         self._counters = counters
         self._open: set[Stream] = set()
-        self._checks = CreditChecks(executor, settlements)
+        self.checks = CreditChecks(executor, settlements)
 
     async def stream(self, caller: Caller, calls: StreamCalls, credit: int, renewal: Renewal | None) -> "Stream":
         """A stream that has read for the first time. Raises what that read raises."""
@@ -62,7 +62,7 @@ class Streams:
         stream = Stream(self, caller, calls, credit, renewal, lifetime)
         self._open.add(stream)
         self._counters.streams += 1
-        self._checks.watch(self._open)
+        self.checks.add(stream)
         try:
             await stream.begin()
         except BaseException:
@@ -80,6 +80,7 @@ class Streams:
     def close(self, stream: "Stream") -> None:
         """Forget a stream that has ended."""
         self._open.remove(stream)
+        self.checks.remove(stream)
         self._counters.streams -= 1
 
     def end(self, reason: Reason) -> None:
@@ -239,6 +240,8 @@ class Stream:
             if self.credit.use(row.queue_name, row.receipt):
                 # Its lease was too short to be settled in. With one of no time this loop would never rest.
                 self._paused_until = self._now() + PAUSE_SECONDS
+        if self.credit.left <= 0:
+            self._streams.checks.hurry(self)
         if self._renewal is not None:
             self._renewal.delivered([row for row, _ in rows], self._now())
         await self._write(write, events.messages(rows))
@@ -251,7 +254,8 @@ class Stream:
         for queue, all_of_queue in self.credit.receipts().items():
             if wanted := [receipt for receipt in all_of_queue if receipt in receipts]:
                 with suppress(*UNAVAILABLE):
-                    await self._streams.executor.execute(self.caller, self.calls.extend(queue, wanted))
+                    answer = await self._streams.executor.execute(self.caller, self.calls.extend(queue, wanted))
+                    self._streams.settlements.keep(queue, wanted, extended(answer))
 
     async def _write(self, write: Write, part: bytes) -> None:
         await write(part)
