@@ -644,7 +644,7 @@ def test_a_notification_before_the_first_waiter_may_have_suppressed_others(bench
     assert len(looks) == 2
 
 
-async def test_only_queues_that_an_attempt_has_reached_are_looked_at(bench: Bench) -> None:
+async def test_a49_only_queues_that_an_attempt_has_reached_are_looked_at(bench: Bench) -> None:
     looked_at = list[str]()
 
     async def probe(queues: Sequence[str]) -> dict[str, QueueState]:

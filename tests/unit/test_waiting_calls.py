@@ -61,7 +61,7 @@ def test_a_text_that_cannot_be_a_queue_is_no_name(queues: str | list[str], names
 @pytest.mark.parametrize(
     "literal", [100_000 * "a,", '"' + 100_000 * '\\"', '"' + 2000 * '\\"'], ids=["elements", "escapes", "unclosed"]
 )
-def test_a_long_literal_does_not_stop_the_event_loop(literal: str) -> None:
+def test_a49_a_long_literal_does_not_stop_the_event_loop(literal: str) -> None:
     """The last one would be slow already if each of its quotes were tried as the beginning of an element."""
     assert queue_names(called(json.dumps({"queue_names": literal}))) == (UNKNOWN,)
 

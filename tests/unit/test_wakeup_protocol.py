@@ -284,7 +284,7 @@ def test_each_queue_is_in_one_notification_of_allowed_size(queues: set[str]) -> 
     assert announced == sorted(filter(can_be_queue, queues))
 
 
-def test_a_text_that_cannot_be_a_queue_is_not_reported(here: Process) -> None:
+def test_a49_a_text_that_cannot_be_a_queue_is_not_reported(here: Process) -> None:
     """A notification with it would be too long, and one too long would lose all others."""
     queues = [MAX_PAYLOAD_BYTES * "a", "jobs"]
     here.wakeups.received(json.dumps({"g": "stranger", "w": queues}))
