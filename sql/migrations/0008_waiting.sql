@@ -6,7 +6,7 @@ alter table pgmq_settings.queues
     add column if not exists wake boolean,
     add column if not exists wake_throttle_ms integer;
 
--- When a queue with the setting wake was last announced: see notify_wake(), which makes the rows. Unlogged, because it is
+-- The last announcement of each queue with the setting wake: see notify_wake(), which makes the rows. Unlogged, because it is
 -- written at sends; after a crash it is empty.
 create unlogged table if not exists pgmq_settings.wake_throttles (
     queue_table text primary key,

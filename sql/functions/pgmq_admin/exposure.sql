@@ -1,4 +1,4 @@
--- Whether requests can call pgmq_public and pgmq_api at all.
+-- Exposure of pgmq_public and pgmq_api to requests.
 --
 -- Why SECURITY DEFINER: as in rights.sql; the same four rules apply.
 

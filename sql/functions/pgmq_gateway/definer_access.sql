@@ -1,7 +1,7 @@
 -- The access of pgmq_definer, which owns the functions that move messages, to the tables of queues.
 
--- What pgmq_definer lacks on the tables of one queue, or of all, each with the statement that grants it. It is null for
--- tables of other owners, on which the caller cannot grant.
+-- Privileges that pgmq_definer lacks on the tables of one queue, or of all, each with the statement that grants it. It is
+-- null for tables of other owners, on which the caller cannot grant.
 create or replace function pgmq_gateway.missing_definer_access(only_queue text default null)
 returns table (queue_name text, on_table regclass, what text, statement text)
 language sql

@@ -61,7 +61,7 @@ as $excess$
 $excess$;
 revoke all on function pgmq_gateway.excess_privileges from public;
 
--- Whether the operator wants roles of requests to keep these privileges.
+-- True if the operator wants roles of requests to keep these privileges.
 create or replace function pgmq_gateway.keeps_excess_privileges()
 returns boolean
 language sql

@@ -45,7 +45,7 @@ $fused$;
 revoke all on function pgmq_gateway.fused_calls from public;
 grant execute on function pgmq_gateway.fused_calls to authenticator;
 
--- Whether a role may execute all functions that one of the calls would execute. Privileges on the schema pgmq and on
+-- True if a role may execute all functions that one of the calls would execute. Privileges on the schema pgmq and on
 -- tables are checked when the statement runs.
 create or replace function pgmq_gateway.may_execute(role text, fusion json)
 returns boolean

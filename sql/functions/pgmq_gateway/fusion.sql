@@ -1,6 +1,6 @@
--- Whether the calls of a function on a queue can be one statement, and which. `fused_calls.sql` runs it.
+-- The statement that several calls of a function on a queue can be, if they can be one. `fused_calls.sql` runs it.
 
--- Whether code reads a setting whose name is not a constant that begins with one of these prefixes.
+-- True if code reads a setting whose name is not a constant that begins with one of these prefixes.
 --
 -- code  a node tree, or the source of a function; names and strings in trees are numbers
 create or replace function pgmq_gateway.reads_other_settings(code text, prefixes text[])
@@ -30,7 +30,7 @@ $reads$;
 revoke all on function pgmq_gateway.reads_other_settings from public;
 grant execute on function pgmq_gateway.reads_other_settings to authenticator;
 
--- Whether code could distinguish several calls with equal requests in one statement from a statement for each: it reads
+-- True if code could distinguish several calls with equal requests in one statement from a statement for each: it reads
 -- the tables that the calls write, a setting other than those of the request and of the operator (app.…), or a random
 -- value or sample, which a subquery would get once for all calls.
 --

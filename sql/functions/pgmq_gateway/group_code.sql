@@ -1,7 +1,7 @@
--- Whether the code of queues with group_limit is as this version creates it: pg_restore --no-owner gives the functions
+-- Compares the code of queues with group_limit with that of this version: pg_restore --no-owner gives the functions
 -- another owner, a queue can be renamed, and pgmq.drop_queue() leaves functions behind.
 
--- Whether the index, the functions and the triggers of a queue's group_limit are complete.
+-- True if the index, the functions and the triggers of a queue's group_limit are complete.
 create or replace function pgmq_gateway.has_group_code(queue_table text, group_limit integer)
 returns boolean
 language sql
@@ -63,7 +63,7 @@ as $former$
 $former$;
 revoke all on function pgmq_gateway.former_group_code from public;
 
--- What to restore, each with the statement that does.
+-- Objects to restore, each with the statement that does.
 create or replace function pgmq_gateway.missing_group_code()
 returns table (queue_name text, on_table regclass, what text, statement text)
 language sql

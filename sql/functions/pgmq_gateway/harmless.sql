@@ -1,10 +1,10 @@
--- Whether code leaves anything behind that a later call of its transaction could observe: a setting, a lock, a row, a
+-- Finds code that leaves anything behind that a later call of its transaction could observe: a setting, a lock, a row, a
 -- notification. In doubt it does.
 --
 -- pg_depend has no rows for built-in objects, so the functions that an expression calls are read from its node tree, in
 -- which only Postgres writes these words.
 
--- Whether a built-in function leaves nothing behind.
+-- True if a built-in function leaves nothing behind.
 create or replace function pgmq_gateway.is_harmless_builtin(routine oid)
 returns boolean
 language sql
@@ -26,7 +26,7 @@ $builtin$;
 revoke all on function pgmq_gateway.is_harmless_builtin from public;
 grant execute on function pgmq_gateway.is_harmless_builtin to authenticator;
 
--- Whether the values of a type are read and compared by Postgres' own code.
+-- True if the values of a type are read and compared by Postgres' own code.
 create or replace function pgmq_gateway.is_plain_type(type oid)
 returns boolean
 language sql

@@ -4,7 +4,7 @@
 -- A function that was replaced is not on the list, so its calls run alone. tests/sql/test_known_functions.py prints the
 -- rows that a new version of pgmq or a changed file of ../pgmq_public needs.
 
--- What determines the behaviour of a function. White space is left out, as migration tools change it.
+-- A digest of the behaviour of a function. White space is left out, as migration tools change it.
 create or replace function pgmq_gateway.function_md5(routine oid)
 returns text
 language sql
@@ -91,7 +91,7 @@ $known$;
 revoke all on function pgmq_gateway.known_functions from public;
 grant execute on function pgmq_gateway.known_functions to authenticator;
 
--- Whether a function of pgmq_api or pgmq_settings is as the installer made it.
+-- True if a function of pgmq_api or pgmq_settings is as the installer made it.
 create or replace function pgmq_gateway.is_shipped(routine oid)
 returns boolean
 language sql

@@ -1,6 +1,6 @@
 -- The rules of pgmq_admin.lint().
 
--- Whether pgmq's trigger finds the row without which it sends no notification. Versions before 1.8 have no such table.
+-- True if pgmq's trigger finds the row without which it sends no notification. Versions before 1.8 have no such table.
 create or replace function pgmq_gateway.throttle_row_exists(queue_table regclass)
 returns boolean
 language plpgsql

@@ -48,7 +48,7 @@ as $lint$
 $lint$;
 revoke all on function pgmq_gateway.lint_dead_letters from public;
 
--- What pgmq_definer lacks to bury messages, and to promote those of groups.
+-- Access that pgmq_definer lacks to bury messages, and to promote those of groups.
 create or replace function pgmq_gateway.lint_definer_access(only_queue text)
 returns setof pgmq_admin.finding
 language sql
@@ -90,8 +90,8 @@ as $lint$
 $lint$;
 revoke all on function pgmq_gateway.lint_definer_access from public;
 
--- Whether pgmq_definer can do more than move messages, or another role as it. The installer takes a role of this name as
--- it is.
+-- Finds ways of pgmq_definer to do more than move messages, and other roles that can act as it. The installer takes a role
+-- of this name as it is.
 create or replace function pgmq_gateway.lint_definer_role()
 returns setof pgmq_admin.finding
 language sql

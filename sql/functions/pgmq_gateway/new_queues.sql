@@ -16,7 +16,7 @@ as $storage$
 $storage$;
 revoke all on function pgmq_gateway.queue_storage from public;
 
--- Whether a queue can have this name. pgmq allows more, but different names can share one table: "Foo" and "foo", or long
+-- True if a queue can have this name. pgmq allows more, but different names can share one table: "Foo" and "foo", or long
 -- ones cut at 63 bytes.
 create or replace function pgmq_gateway.is_allowed_name(queue_name text)
 returns boolean

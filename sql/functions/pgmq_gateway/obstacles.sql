@@ -43,7 +43,7 @@ $expressions$;
 revoke all on function pgmq_gateway.expressions from public;
 grant execute on function pgmq_gateway.expressions to authenticator;
 
--- What an object refers to, by pg_depend and by the node trees of its expressions.
+-- The references of an object, by pg_depend and by the node trees of its expressions.
 --
 -- title  of the expression, if the object is a table
 create or replace function pgmq_gateway.referred(class oid, object oid, written boolean)

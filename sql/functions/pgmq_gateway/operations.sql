@@ -39,7 +39,7 @@ as $columns$
 $columns$;
 revoke all on function pgmq_gateway.operation_columns from public;
 
--- Which policies apply to an operation where row-level security is on.
+-- The policies that apply to an operation where row-level security is on.
 --
 -- command  as in pg_policy
 -- after    whether the policies judge the row as it will be

@@ -11,7 +11,7 @@ as $word$
 $word$;
 revoke all on function pgmq_gateway.command_word from public;
 
--- Whether policies apply to a role on a table.
+-- True if policies apply to a role on a table.
 create or replace function pgmq_gateway.policies_apply(on_table regclass, role oid)
 returns boolean
 language sql
@@ -44,7 +44,7 @@ as $conditions$
 $conditions$;
 revoke all on function pgmq_gateway.conditions from public;
 
--- What policies do to an operation of a role.
+-- The effect of policies on an operation of a role.
 --
 -- blockers         why no row can pass, in words
 -- silent_blockers  those of them that raise no error

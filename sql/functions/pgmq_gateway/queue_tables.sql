@@ -52,7 +52,7 @@ $table$;
 revoke all on function pgmq_gateway.message_table from public;
 grant execute on function pgmq_gateway.message_table to service_role;
 
--- Whether all of these tables have a column: last_read_at came with pgmq 1.10.
+-- True if all of these tables have a column: last_read_at came with pgmq 1.10.
 create or replace function pgmq_gateway.have_column(column_name name, variadic tables text[])
 returns boolean
 language sql

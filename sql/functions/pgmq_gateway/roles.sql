@@ -1,4 +1,4 @@
--- Whether a session of `login` can run requests as `role`. The gateway's login role itself runs none, and neither does the
+-- True if a session of `login` can run requests as `role`. The gateway's login role itself runs none, and neither does the
 -- owner of functions, which a superuser could switch to.
 create or replace function pgmq_gateway.can_switch_to(login name, role name)
 returns boolean
@@ -26,7 +26,7 @@ $roles$;
 revoke all on function pgmq_gateway.request_roles from public;
 grant execute on function pgmq_gateway.request_roles to pgmq_definer;
 
--- Those of them whose access policies limit: service_role can access all messages, by BYPASSRLS or by its policies.
+-- The request roles whose access policies limit: service_role can access all messages, by BYPASSRLS or by its policies.
 create or replace function pgmq_gateway.limited_roles()
 returns table (oid oid, role name)
 language sql

@@ -77,7 +77,7 @@ revoke all on function pgmq_gateway.check_history from public;
 -- point in time would take longer than the search. They return columns: with rows of the table as their type, it could
 -- not be dropped.
 
--- How long a sample is valid: until two more are missing. After a day one in five minutes is left.
+-- The time for which a sample is valid: until two more are missing. After a day one in five minutes is left.
 create or replace function pgmq_gateway.sample_validity(at timestamptz, spacing real)
 returns interval
 language sql

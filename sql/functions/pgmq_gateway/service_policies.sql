@@ -5,7 +5,7 @@
 -- service_role, so it gives no access to other roles but those that inherit from it, which BYPASSRLS would not.
 -- Restrictive policies limit service_role too.
 
--- Whether policies apply to service_role.
+-- True if policies apply to service_role.
 create or replace function pgmq_gateway.service_role_needs_policies()
 returns boolean
 language sql

@@ -1,4 +1,4 @@
--- Whether calls can share a transaction that no caller can distinguish from several.
+-- Decides if calls can share a transaction that no caller can distinguish from several.
 --
 -- function_name  that of one of the six functions, or with its schema that of one of pgmq_api, as in the names of plain
 --                calls
@@ -65,7 +65,7 @@ $fingerprint$;
 revoke all on function pgmq_gateway.fingerprint from public;
 grant execute on function pgmq_gateway.fingerprint to authenticator;
 
--- Whether calls of a function write the archive. Those of pgmq_api that receive messages bury dead ones there.
+-- True if calls of a function write the archive. Those of pgmq_api that receive messages bury dead ones there.
 create or replace function pgmq_gateway.writes_archive(function_name text)
 returns boolean
 language sql
@@ -100,7 +100,7 @@ $tables$;
 revoke all on function pgmq_gateway.written_tables from public;
 grant execute on function pgmq_gateway.written_tables to authenticator;
 
--- What the settings of a queue add to the judgement of a function of pgmq_api.
+-- The part of the settings of a queue in the judgement of a function of pgmq_api.
 --
 -- tables     the dead-letter queue, if the function writes it
 -- relations  pgmq_settings.queues

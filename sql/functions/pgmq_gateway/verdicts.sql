@@ -1,4 +1,4 @@
--- Whether a role can use pgmq_api for an operation. Its functions run as their caller.
+-- True if a role can use pgmq_api for an operation. Its functions run as their caller.
 create or replace function pgmq_gateway.can_use_api(role oid, operation text)
 returns boolean
 language sql
@@ -31,7 +31,7 @@ as $executable$
 $executable$;
 revoke all on function pgmq_gateway.executable_api_functions from public;
 
--- Whether the functions of pgmq_public lead a role to the tables.
+-- Judges if the functions of pgmq_public lead a role to the tables.
 --
 -- blockers  why they do not, in words
 -- seen      the role that accesses the tables: a SECURITY DEFINER function changes it

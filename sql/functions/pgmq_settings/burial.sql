@@ -5,7 +5,7 @@
 -- does. They belong to pgmq_definer and run as it: see the migration 0006. Before it writes, a function refuses code of
 -- other roles on the tables, and policies that hide rows from it.
 
--- Whether an error can pass when the transaction is repeated: it must not be taken for a failed burial.
+-- True if an error can pass when the transaction is repeated: it must not be taken for a failed burial.
 create or replace function pgmq_settings.is_transient(code text)
 returns boolean
 language sql

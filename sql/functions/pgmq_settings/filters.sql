@@ -1,6 +1,6 @@
 -- Filters of messages, as a JSON object.
 
--- Whether a JSON path is a predicate ($.n > 1), which has a result for every value; other paths select items or none.
+-- True if a JSON path is a predicate ($.n > 1), which has a result for every value; other paths select items or none.
 create or replace function pgmq_settings.is_predicate(path jsonpath)
 returns boolean
 language sql

@@ -126,7 +126,7 @@ as $index$
 $index$;
 revoke all on function pgmq_settings.group_index from public;
 
--- Whether a valid index of this name has the definition of create_group_index().
+-- True if a valid index of this name has the definition of create_group_index().
 create or replace function pgmq_settings.has_group_index(queue_table text)
 returns boolean
 language sql

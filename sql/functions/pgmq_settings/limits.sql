@@ -1,4 +1,4 @@
--- What set_queue_settings() checks and creates.
+-- Checks of set_queue_settings(), and what it creates.
 
 -- Raises unless a queue can have this dead-letter queue: it must exist, and following dead-letter queues must not lead
 -- back. A message would be moved in circles forever.

@@ -34,7 +34,7 @@ $members$;
 revoke all on function pgmq_settings.members from public;
 grant execute on function pgmq_settings.members to service_role;
 
--- What a member can be, in words.
+-- The values that a member can have, in words.
 create or replace function pgmq_settings.member_range(
     type text, smallest numeric, largest numeric, choices text[]
 )

@@ -53,7 +53,7 @@ $counts$;
 revoke all on function pgmq_settings.state_counts from public;
 grant execute on function pgmq_settings.state_counts to anon, authenticated, service_role;
 
--- Whether a filter is about the archive, whose messages have the state archived.
+-- True if a filter is about the archive, whose messages have the state archived.
 create or replace function pgmq_settings.is_about_archive(filter jsonb)
 returns boolean
 language sql

@@ -1,4 +1,4 @@
--- Whether pgmq_definer would run code of other roles by writing some tables: see pgmq_gateway/foreign_code.sql.
+-- Raises if pgmq_definer would run code of other roles by writing some tables: see pgmq_gateway/foreign_code.sql.
 
 -- Raises if it would. The exact check takes a millisecond, so it is only made for tables with rules, constraints of type
 -- CHECK, or tables that inherit from them or reference them, and where a table, a trigger, or a function that a policy, a

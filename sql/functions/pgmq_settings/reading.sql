@@ -10,7 +10,7 @@
 -- $8  the value that a message must contain, if `conditional`
 -- $9  the name of the queue
 
--- Whether a table has the column last_read_at, which came with pgmq 1.10. By two constants, so that its plan is kept.
+-- True if a table has the column last_read_at, which came with pgmq 1.10. By two constants, so that its plan is kept.
 create or replace function pgmq_settings.has_last_read_at(table_name text)
 returns boolean
 language plpgsql

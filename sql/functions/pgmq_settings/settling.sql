@@ -176,7 +176,7 @@ $statement$;
 revoke all on function pgmq_settings.settle_list_statement from public;
 grant execute on function pgmq_settings.settle_list_statement to anon, authenticated, service_role;
 
--- Those of some deliveries whose messages were read again.
+-- The deliveries whose messages were read again.
 create or replace function pgmq_settings.stale(queue_table text, deliveries pgmq_settings.delivery[])
 returns pgmq_settings.delivery[]
 language plpgsql

@@ -1,4 +1,4 @@
--- Those of some receipts whose messages are still leased to their holder, as far as the current role sees them, with the
+-- Selects the receipts whose messages are still leased to their holder, as far as the current role sees them, with the
 -- seconds until their leases end. The gateway calls it for streams: a message that is not returned was settled, or read
 -- again, or its lease has ended.
 --
