@@ -53,7 +53,7 @@ class PgBouncer:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Those of a gateway whose connections for calls lead through it."""
+        """The settings of a gateway whose connections for calls lead through it."""
         return {
             "PGRST_DB_URI": self.uri(),
             "PGMQ_GATEWAY_LISTEN_URI": self.direct,

@@ -29,7 +29,7 @@ REMOVED_VARIABLES = ("PGRST_", "PGMQ_", "PG", "DATABASE_URL")
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """How to run `pgmq-gateway serve`: program, database URI of the login role, settings, number of workers."""
+    """The command `pgmq-gateway serve`: program, database URI of the login role, settings, number of workers."""
 
     program: Path
     uri: str

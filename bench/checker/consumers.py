@@ -25,7 +25,7 @@ MOVES = {
 }  # fmt: skip
 # Beside them: reads that wait, and streams.
 WAITING_MOVES = {**MOVES, "get": 5, "any": 5, "stream": 5}
-# How a message is settled, by weight.
+# Outcomes of messages, by weight.
 OPERATIONS = {"ack": 10, "archive": 2, "retry": 6, "reject": 2, "extend": 3}
 
 GROUPS = 3

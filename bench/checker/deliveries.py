@@ -79,7 +79,7 @@ class Deliveries:
 
     @cached_property
     def deliveries(self) -> dict[Place, list[Delivery]]:
-        """Those of each place, in the order of read_ct."""
+        """Deliveries of each place, in the order of read_ct."""
         found: defaultdict[Place, list[Delivery]] = defaultdict(list)
         for call in self.calls:
             for sight in call.sights:
@@ -104,7 +104,7 @@ class Deliveries:
 
     @cached_property
     def left(self) -> dict[int, list[tuple[str, Left]]]:
-        """Where each mark is left: tables and rows."""
+        """The tables and rows that each mark is left in."""
         found: defaultdict[int, list[tuple[str, Left]]] = defaultdict(list)
         for queue, rest in self.rest.items():
             for table, rows in ((f"q_{queue}", rest.waiting), (f"a_{queue}", rest.archived)):

@@ -196,7 +196,7 @@ def mark_of(message: Json) -> int | None:
 
 
 def redrives_of(headers: Json) -> int:
-    """How often a message was redriven."""
+    """The number of times that a message was redriven."""
     return int((headers or {}).get("x-pgmq-redrives", 0))
 
 

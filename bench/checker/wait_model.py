@@ -50,7 +50,7 @@ def _is_empty(call: Call) -> bool:
 
 
 def _moments(history: History) -> dict[Place, list[_Moment]]:
-    """What is known of each message, in the order of its reads."""
+    """The known moments of each message, in the order of its reads."""
     found: defaultdict[Place, list[_Moment]] = defaultdict(list)
     for call in history.calls:
         for number in call.ids:
@@ -66,7 +66,7 @@ def _moments(history: History) -> dict[Place, list[_Moment]]:
 
 
 def _removals(history: History) -> dict[Place, float]:
-    """When the first call was made that removed a message, or possibly did."""
+    """The time of the first call that removed a message, or possibly did."""
     found: dict[Place, float] = {}
     for call in history.calls:
         if call.target and call.outcome is not Outcome.REFUSED:

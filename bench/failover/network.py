@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Where a node runs; `namespace` is empty on the loopback interface."""
+    """The host of a node; `namespace` is empty on the loopback interface."""
 
     address: str
     namespace: str = ""

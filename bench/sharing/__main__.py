@@ -49,7 +49,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much is measured: requests of each tenant's cell, seconds and rounds of each rate."""
+    """The size of the measurements: requests of each tenant's cell, seconds and rounds of each rate."""
 
     requests: int
     seconds: int

@@ -1,4 +1,4 @@
-"""How much calls delay each other: row locks, slow calls, noisy callers, and calls of disconnected clients."""
+"""Measures delays between calls: row locks, slow calls, noisy callers, and calls of disconnected clients."""
 
 import asyncio
 import math

@@ -42,7 +42,7 @@ SQL = (
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """How a request names its tenant: header lines, an argument, or another path."""
+    """The part of a request that names its tenant: header lines, an argument, or another path."""
 
     headers: str = ""
     arguments: str = "{}"

@@ -39,7 +39,7 @@ WAKE_PAUSE_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured.
+    """The size of the measurements.
 
     waiters  clients that wait
     queues   on which they wait in turn
@@ -132,7 +132,7 @@ def _p99(numbers: Sequence[float]) -> float:
 
 
 async def sends(gateway: HttpServer, scale: Scale) -> AsyncIterator[Figure]:
-    """Sends a second while others wait on other queues, beside those while nobody waits, before and after."""
+    """Sends a second while others wait on other queues, beside those without waiting requests, before and after."""
     ground = await Ground.of(gateway, scale.queues)
     crowd = Crowd(gateway.url, WAIT_SECONDS)
     without = await _rates(ground, scale)

@@ -80,7 +80,7 @@ class Timers:
 
 
 class Outside:
-    """Other parts of the gateway, which record what a waiter queue asks of them."""
+    """Other parts of the gateway, which record the requests of a waiter queue."""
 
     def __init__(self) -> None:
         self.looks: list[str] = []

@@ -25,7 +25,7 @@ class Process:
         self.wakeups.on_wakeup = lambda queue, throttled: self.woken.append((queue, throttled))
 
     def sends(self) -> list[dict[str, object]]:
-        """What it sends now, without its id."""
+        """The notifications that it sends now, without its id."""
         payloads = [json.loads(payload) for payload in self.wakeups.outgoing()]
         assert all(payload.pop("g") == self.wakeups.id for payload in payloads)
         return payloads
