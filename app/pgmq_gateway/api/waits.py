@@ -1,4 +1,4 @@
-"""How long a request waits for messages."""
+"""The time for which a request waits for messages."""
 
 from collections.abc import Collection
 from dataclasses import replace

@@ -127,7 +127,7 @@ class Shared(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a call runs in: the first arguments of pgmq_gateway.call."""
+    """The role, claims and settings of a call: the first arguments of pgmq_gateway.call."""
 
     role: str
     claims: str

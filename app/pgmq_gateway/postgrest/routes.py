@@ -89,7 +89,7 @@ DELAY_SECONDS, LEASE_SECONDS = (0, 31_536_000), (0, 604_800)
 LEASE = Parameter(Type.INTEGER, "30", "null", bounds=LEASE_SECONDS)
 REASON = Parameter(Type.TEXT, "timeout")
 IDS = Parameter(Type.IDS, "in.(1,2)", argument="message_ids", required=True)
-# How long the request waits for messages.
+# The time for which the request waits for messages.
 WAIT_SECONDS = "wait_seconds"
 WAIT = {WAIT_SECONDS: Parameter(Type.SECONDS, "20")}
 MAX_MESSAGES = Parameter(Type.INTEGER, "1000", bounds=(1, 10_000))

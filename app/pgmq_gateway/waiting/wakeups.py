@@ -41,7 +41,7 @@ SLOTS = 1 << 16
 # Notifications above this rate are not read. Eight processes that announce 10,000 queues each are within the burst.
 BYTES_PER_SECOND = 500_000
 BURST_SECONDS = 5.0
-# What a notification costs beside its payload.
+# Charged for a notification beside its payload.
 OVERHEAD_BYTES = 50
 
 Clock = Callable[[], float]
@@ -57,7 +57,7 @@ class Notification(msgspec.Struct):
 
 
 class Wakeups:
-    """Which queues have waiters, here and in other processes, and what to tell them. Queues are in lower case.
+    """The queues with waiters, here and in other processes, and the notifications to send. Queues are in lower case.
 
     id          of this process among those that share the database
     changed     set when there is something to send
@@ -72,19 +72,19 @@ class Wakeups:
         self._counters = counters
         self._clock = clock
         self._here: set[str] = set()
-        # When queues of this process were announced, the oldest announcement first.
+        # Times at which queues of this process were announced, the oldest announcement first.
         self._announced: dict[str, float] = {}
-        # When those of other processes were, by hash, and the last one.
+        # Times of the announcements of other processes, by hash, and of the last one.
         self._elsewhere = array("d", [-math.inf]) * SLOTS
         self._last_elsewhere = -math.inf
         # To be sent.
         self._greeting = False
         self._due: set[str] = set()
         self._sent: set[str] = set()
-        # A greeting of another process has arrived; when the last one was answered.
+        # True if a greeting of another process has arrived, and the time at which the last one was answered.
         self._greeted = False
         self._answered_at = -GREETING_SECONDS
-        # When the whole burst may be read again.
+        # The time from which the whole burst may be read again.
         self._rested_at = 0.0
 
     def greet(self) -> None:
@@ -138,7 +138,7 @@ class Wakeups:
         return payloads
 
     def received(self, payload: str) -> None:
-        """Act on a notification, which may come from anyone."""
+        """Act on a notification, which any role can send."""
         notification = self._read(payload)
         if notification is None:
             self._counters.dropped_notifications += 1
