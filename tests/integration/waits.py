@@ -144,7 +144,8 @@ def waiting(gateway: RunningGateway) -> float:
 def idle(gateway: RunningGateway, number: int) -> bool:
     """True if so many requests wait, and none is attempted."""
     figures = metrics(gateway.server)
-    return figures["pgmq_gateway_waiting"] == number and figures[AVAILABLE] == figures["pgmq_gateway_connections_open"]
+    attempted = figures["pgrst_db_pool_waiting"] or figures[AVAILABLE] != figures["pgmq_gateway_connections_open"]
+    return figures["pgmq_gateway_waiting"] == number and not attempted
 
 
 def attempts(gateway: RunningGateway, outcome: str) -> float:
