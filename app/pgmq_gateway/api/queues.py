@@ -67,7 +67,7 @@ class Queues:
         self._database = database
         self._tx_allowed = settings.db_tx_end.endswith("allow-override")
         self._waits = Waits(settings)
-        # That of the present catalog.
+        # Of the present catalog.
         self._resources = lru_cache(maxsize=1)(self._resources_of)
 
     @property

@@ -71,7 +71,7 @@ class AdmissionQueue:
         self._timer: asyncio.TimerHandle | None = None
         self._limit_timer: asyncio.TimerHandle | None = None
         self._workers: set[asyncio.Task[None]] = set()
-        # Whether waiting calls are dispatched at the end of this turn of the event loop.
+        # True if waiting calls are dispatched at the end of this turn of the event loop.
         self._dispatch_scheduled = False
         self.transaction_sizes = [0] * (MAX_CALLS_PER_TRANSACTION + 1)
 

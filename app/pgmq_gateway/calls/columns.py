@@ -97,7 +97,7 @@ class Columns:
     async def load(
         cls, connection: Connection, types: Collection[int], rows: Collection[int], schemas: Collection[str]
     ) -> "Columns":
-        """Those of these types, and of computed columns in these schemas of the composite types `rows`."""
+        """The columns of these types, and of computed columns in these schemas of the composite types `rows`."""
         computed: dict[tuple[int, str], list[Computed]] = {}
         for row_type, schema, *found in await connection.fetch(COMPUTED, list(rows), list(schemas)):
             computed.setdefault((row_type, schema), []).append(Computed(*found))

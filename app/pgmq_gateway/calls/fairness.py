@@ -1,4 +1,4 @@
-"""Which waiting call gets the next free connection: start-time fair queueing (Goyal, Vin and Cheng, 1996).
+"""Selects the waiting call that gets the next free connection: start-time fair queueing (Goyal, Vin and Cheng, 1996).
 
 Each flow has a virtual time, up to which it has used the database. The next connection goes to the waiting flow with
 the least; its calls are charged what they are expected to take when they start, and corrected when they end. A flow

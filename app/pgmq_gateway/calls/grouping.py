@@ -1,4 +1,4 @@
-"""Which waiting calls may share a transaction, and the queue that a call uses."""
+"""Groups of waiting calls that may share a transaction, and the queue that a call uses."""
 
 from typing import NamedTuple
 
@@ -82,7 +82,7 @@ def place_of(caller: Caller, call: Call, *, shares: bool) -> tuple[str | None, G
     number = found.number if function.locks_message else 0
     if not shares or number is None:
         return found.queue_name, None, 0
-    # That of a plain call, with its schema but for pgmq_public.
+    # The name of a plain call, with its schema but for pgmq_public.
     name = call.statement.sql.partition("(")[0]
     return found.queue_name, Group(caller, found.queue_name, name, call.key is not None), number
 

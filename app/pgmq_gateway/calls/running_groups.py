@@ -1,4 +1,4 @@
-"""How many groups of calls of one function run on a queue at once.
+"""The number of groups of calls of one function run on a queue at once.
 
 While a quick group runs, further calls that could be in a group wait for it, so that the next one is large: on more
 connections, the same calls would be more transactions. The longer groups take, the more run at once.

@@ -99,9 +99,9 @@ class CatalogWatch:
         self._catalog: Catalog | None = None
         self._loaded_at = -RELOAD_INTERVAL_SECONDS
         self._connection: GatewayConnection | None = None
-        # Whether the catalog was loaded on this connection.
+        # True if the catalog was loaded on this connection.
         self._current = False
-        # Whether Postgres did not respond in time on an open connection.
+        # True if Postgres did not respond in time on an open connection.
         self._silent = False
         self._session_defaults: str | None = None
         # Warnings that are logged already.

@@ -46,7 +46,7 @@ class FlowRequests:
         self._parked: deque[Parkable] = deque()
         # Requests in process before others must wait, and the time until which they are more than MAX_IN_PROCESS.
         self._limit, self._widened_until = MAX_IN_PROCESS, float("-inf")
-        # When a request ended last, or the first connection was parked.
+        # The time at which a request ended last, or the first connection was parked.
         self._progress = 0.0
 
     @property

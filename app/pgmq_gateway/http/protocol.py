@@ -30,7 +30,7 @@ MAX_HEADERS = 100
 MAX_PIPELINED = 100
 VERSIONS = ("1.0", "1.1")
 
-# What a connection is receiving. Plain numbers: they are compared many times a request.
+# The part of a request that a connection receives next. Plain numbers: they are compared many times a request.
 IDLE, HEAD, BODY = range(3)
 CHECKED = frozenset({b"expect", b"host", b"transfer-encoding"})
 # Requests with one of these always pass uvicorn.

@@ -18,14 +18,14 @@ from pgmq_gateway.http.response import CONNECTION_CLOSE
 from pgmq_gateway.http.timing import RunningTime
 from pgmq_gateway.http.traffic import Traffic
 
-# How long requests in flight may take after the shutdown began.
+# The time that requests in flight may take after the shutdown began.
 DRAIN_SECONDS = 30
-# How long idle connections are then kept, so that a request on its way gets a response.
+# The time for which idle connections are then kept, so that a request on its way gets a response.
 LINGER_SECONDS = 1.0
-# How long cancelled requests may then take to respond.
+# The time that cancelled requests may then take to respond.
 ABANDON_SECONDS = 2
 POLL_SECONDS = 0.05
-# How often timeouts of connections are checked.
+# Between two checks of the timeouts of connections.
 SWEEP_SECONDS = 1
 MAX_SWEEP_SECONDS = 2
 

@@ -1,4 +1,4 @@
-"""How long a request and its stages take, on one clock."""
+"""The durations of a request and its stages, on one clock."""
 
 from collections.abc import Sequence
 from time import perf_counter

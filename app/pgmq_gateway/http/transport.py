@@ -12,7 +12,7 @@ from typing import Any
 
 from pgmq_gateway.http.memory import Memory
 
-# How long a half-closed connection is kept for a client that is still sending.
+# The time for which a half-closed connection is kept for a client that is still sending.
 LINGER_SECONDS = 2
 # Half-closed connections at once. Further ones are closed in both directions.
 MAX_LINGERING = 64

@@ -17,7 +17,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "handling": ("strict", "lenient"),
 }
 PREFERENCES = frozenset({*VALUES, "timezone", "max-affected", "wait"})
-# Those of a resource, whose response is not shaped.
+# Preferences of a resource, whose response is not shaped.
 OF_RESOURCES = frozenset({"tx", "handling", "wait"})
 # The longest wait that a client can ask for has so many digits.
 MAX_WAIT_DIGITS = 4

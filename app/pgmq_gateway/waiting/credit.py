@@ -85,7 +85,7 @@ class Settlements:
         read = _READERS.get((call.function.schema, call.function.name))
         if read is None:
             return
-        # What Postgres has read in another way, the streams find out from the database.
+        # Postgres accepts bodies that this decoder refuses: the streams ask the database about those.
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
             arguments = _arguments.decode(call.body)
             for one in read(arguments, (answer.body or "").encode()):

@@ -83,7 +83,7 @@ class WaitingExecutor:
         """Run a call, and tell others what it has done: also an attempt that finds nothing can move messages."""
         answer = await self._executor.execute(caller, call)
         self._note_settled(call, answer)
-        # What a stored answer reports was announced when it was stored.
+        # The wake-ups of a stored answer were announced when it was stored.
         if not answer.replayed and (self.waiters.queues or self._others.wanted_elsewhere):
             self._announce(call, answer)
         return answer

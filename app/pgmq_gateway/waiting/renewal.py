@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pgmq_gateway.waiting.events import Row
 
-# Where a table does not tell when a message was read.
+# For tables without last_read_at.
 DEFAULT_LEASE_SECONDS = 30.0
 SHORTEST_LEASE_SECONDS = 1.0
 # Extensions in each lease.

@@ -173,7 +173,7 @@ class Stream:
         self.wake()
 
     def wake(self) -> None:
-        """Let the loop look what there is to do."""
+        """Let the loop check its state."""
         self._woken = True
         if self._sleep is not None and not self._sleep.done():
             self._sleep.set_result(None)
@@ -273,7 +273,7 @@ class Stream:
 
     @property
     def _next_at(self) -> float:
-        """When something is due, unless the read ends before."""
+        """The time at which something is due, unless the read ends before."""
         times = [self._end, self._written_at + HEARTBEAT_SECONDS]
         if self._renewal is not None:
             times.append(self._renewal.due)

@@ -12,7 +12,7 @@ from pgmq_gateway.postgrest.messages import as_json
 from pgmq_gateway.schemas import LEASES
 from pgmq_gateway.waiting.settling import settle
 
-# Those of $2 after the queue that still identify a leased delivery.
+# Receipts of $2, after the queue, that still identify a leased delivery.
 UNSETTLED = """
 select
     null::pg_catalog.int8 as total,
@@ -38,7 +38,7 @@ class StreamCalls:
         self._catalog = catalog
 
     def abandoned(self) -> bool:
-        """True if the client has disconnected, or the stream has ended: a read that still runs delivers to nobody."""
+        """True if the client has disconnected, or the stream has ended: a read in progress delivers to no client."""
         return self._closed or self._disconnected()
 
     def followed(self) -> bool:
@@ -59,7 +59,7 @@ class StreamCalls:
         return msgspec.structs.replace(self._read, body=as_json({**self._given, "n": str(n)}).body, wait=wait)
 
     def unsettled(self, queue: str, receipts: Sequence[str]) -> Call:
-        """Those of the receipts that have not been settled, and whose leases have not ended, as a JSON array."""
+        """Select the receipts that have not been settled, and whose leases have not ended, as a JSON array."""
         # In a transaction that may write, as the read: a db-pre-request may need it.
         placeholder = Function(LEASES, "unsettled", (), Result.SCALAR, returns_set=True, volatile=False)
         return msgspec.structs.replace(

@@ -69,7 +69,7 @@ class WaiterGroup:
 
     @property
     def call(self) -> Call:
-        """That of the waiter that arrived first. A request is not kept when its waiter has left."""
+        """The call of the waiter that arrived first. A request is not kept when its waiter has left."""
         return next(iter(self._present)).call
 
     @property

@@ -26,7 +26,7 @@ LONGEST_SLEEP_SECONDS = 10.0
 
 
 class Sources(NamedTuple):
-    """Where waiter queues learn of messages, apart from the calls of this process."""
+    """The sources of wake-ups, apart from the calls of this process."""
 
     clock: Clock
     wakeups: Wakeups
@@ -47,7 +47,7 @@ class WaiterQueue:
         self._sources = sources
         self._turns = Turns(self.groups, timers)
         self._state: QueueState | None = None
-        # That of the last look that woke waiters, unless messages were found since then.
+        # The newest visible time of the last look that woke waiters, unless messages were found since then.
         self._newest: float | None = None
         self._due: asyncio.TimerHandle | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -200,7 +200,7 @@ class WaiterQueue:
         try:
             while self._messages or self._sources.policies.unfinished(self.name):
                 messages, self._messages = max(self._messages, 1), 0
-                # What others have found meanwhile leaves those who see another message.
+                # Others may have found messages meanwhile: groups that see another one are asked about again.
                 self._sources.policies.ask_again(self.name, self._turns.unwoken())
                 sighting = await self._sources.policies.seeing(self.name, self._waiting)
                 if sighting is None or not (sighting.groups or len(self._turns.callers) > 1):
