@@ -28,7 +28,7 @@ class Turns:
         # Messages that no attempt has found yet, and the groups to wake for them.
         self._messages = 0
         self._due: Iterator[WaiterGroup] = iter(())
-        # True if there is a message for each of these groups; true if it is unknown which of them see one.
+        # True if there is a message for each of these groups; true if some of them were not woken at once.
         self._exact = self._undecided = False
         # Groups that may be woken now although no messages are found.
         self._allowance, self._allowance_at = float(MAX_ATTEMPTS), timers.time()
