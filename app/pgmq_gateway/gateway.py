@@ -86,7 +86,7 @@ class Gateway:
         self.limits: Throttle = Throttle.of(settings, earlier.limits if earlier else None)
         metered = Metered(self.limits, self.admission) if self.limits.count_messages else self.admission
         self.waiting: Waiting = Waiting(
-            settings, self.database, self.watch, metered, earlier.waiting if earlier else None
+            settings, self.database, self.watch, metered, self.limits, earlier.waiting if earlier else None
         )
         addresses = Addresses(settings.trusted_proxies)
         self.parking: Parking = earlier.parking if earlier else Parking()

@@ -12,7 +12,7 @@ from tests.answers import error, refusal
 from tests.gateways import Bearer, Headers, RunningGateway
 from tests.integration.waits import idle, waiting
 from tests.process.metrics import metrics
-from tests.streams import EVENTS
+from tests.streams import EVENTS, opened
 from tests.waiting import until
 
 # As many connections wait in one test.
@@ -225,6 +225,14 @@ def test_40_message_limit_delays_the_wait(
     assert [received(pop(gateway, slow)) for _ in range(3)] == [[2], [3], [4]]
     assert (late.result().status_code, error(late.result())["message"]) == (429, "Too many messages")
     assert gateway.sql("select count(*) from pgmq.q_jobs") == [(1,)]
+
+
+def test_a_message_limit_delays_a_stream_with_more_credit(
+    gateway: RunningGateway, service: Headers, bearer: Bearer
+) -> None:
+    send(gateway, service, 1, 2, 3)
+    with opened(gateway.client, "jobs", bearer("authenticated", sub="stream"), n=10) as stream:
+        assert [stream.message()["message"] for _ in range(3)] == [1, 2, 3]
 
 
 def test_a_message_reaches_the_waiter_whose_header_a_policy_names(

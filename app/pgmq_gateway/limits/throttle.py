@@ -204,6 +204,10 @@ class Throttle:
         mine = filter(_counts_messages, self._of(caller))
         return Charge([(buckets, f"{caller.role} {_claimed(buckets.limit.by, caller)}") for buckets in mine])
 
+    def largest_call(self, caller: Caller, most: int) -> int:
+        """The messages that one call of a caller can have: `most`, or fewer where a bucket holds fewer."""
+        return min([most, *(buckets.limit.burst for buckets in filter(_counts_messages, self._of(caller)))])
+
     def _of(self, caller: Caller) -> list[Buckets | Places]:
         return self._by_role.get(caller.role, self._others)
 

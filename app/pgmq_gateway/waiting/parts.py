@@ -6,6 +6,7 @@ from typing import Self
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.execution import Database
 from pgmq_gateway.calls.watch import CatalogWatch
+from pgmq_gateway.limits.throttle import Throttle
 from pgmq_gateway.settings.model import Settings
 from pgmq_gateway.waiting.clock import Clock
 from pgmq_gateway.waiting.counters import Counters
@@ -33,6 +34,7 @@ class Waiting:
         database: Database,
         watch: CatalogWatch,
         executor: Executor,
+        limits: Throttle,
         earlier: Self | None = None,
     ) -> None:
         """
@@ -57,7 +59,7 @@ class Waiting:
             settings.max_waiting,
             partial(self.settlements.note, rollback=settings.rolls_back),
         )
-        self.streams = Streams(settings, self.executor, self.settlements, self.counters, lambda: watch.ready)
+        self.streams = Streams(settings, self.executor, self.settlements, self.counters, limits, lambda: watch.ready)
 
     def end(self, reason: Reason) -> None:
         """End all waits and streams, and those to come after their first attempt."""

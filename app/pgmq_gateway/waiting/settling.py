@@ -9,7 +9,7 @@ from pgmq_gateway.calls.catalog import Catalog
 from pgmq_gateway.calls.statement import PLAIN, statement
 from pgmq_gateway.postgrest.arguments import Arguments
 from pgmq_gateway.postgrest.media import ARRAY
-from pgmq_gateway.postgrest.preferences import NO_PREFERENCES
+from pgmq_gateway.postgrest.preferences import Preferences
 from pgmq_gateway.schemas import LEASES
 
 
@@ -26,7 +26,7 @@ def settle(catalog: Catalog, call: Call, queue: str, operation: str, entries: Se
         statement(function, Arguments(names, body), PLAIN, ARRAY, counted=False),
         call.request,
         ARRAY,
-        NO_PREFERENCES,
+        Preferences(rollback=call.preferences.rollback),
         read_only=False,
         body=body,
         settings=call.settings,

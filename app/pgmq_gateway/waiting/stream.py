@@ -12,7 +12,7 @@ from pgmq_gateway.calls.call import Answer
 from pgmq_gateway.errors import GatewayError, InternalError
 from pgmq_gateway.http.exchange import ClientGone
 from pgmq_gateway.http.response import Write
-from pgmq_gateway.limits.throttle import TooMany
+from pgmq_gateway.limits.throttle import Throttle, TooMany
 from pgmq_gateway.settings.model import Settings
 from pgmq_gateway.waiting import events
 from pgmq_gateway.waiting.counters import Counters
@@ -43,11 +43,13 @@ class Streams:
         executor: WaitingExecutor,
         settlements: Settlements,
         counters: Counters,
+        limits: Throttle,
         available: Callable[[], bool],
     ) -> None:
         """available  whether the database can be reached"""
         self.executor = executor
         self.settlements = settlements
+        self.limits = limits
         self.available = available
         self._verbose = settings.client_error_verbosity == "verbose"
         self.ended: Reason | None = None
@@ -212,7 +214,8 @@ class Stream:
         self._read.add_done_callback(lambda _: self.wake())
 
     async def _execute_read(self, wait: float) -> Answer:
-        call = self.calls.read(min(self.credit.left, MAX_MESSAGES_PER_READ), max(wait, 0))
+        most = self._streams.limits.largest_call(self.caller, MAX_MESSAGES_PER_READ)
+        call = self.calls.read(min(self.credit.left, most), max(wait, 0))
         return await self._streams.executor.execute_admitted(self.caller, call)
 
     async def _take_answer(self, write: Write) -> None:
