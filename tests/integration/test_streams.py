@@ -36,6 +36,16 @@ def send(sql: Sql, queue: str) -> Send:
 
 
 @pytest.fixture
+def lease_of(sql: Sql, queue: str) -> Callable[[int], None]:
+    """lease_of(3): three seconds by the settings of the test's queue."""
+
+    def set_lease(seconds: int) -> None:
+        sql("select pgmq_admin.set_queue_settings(%s, jsonb_build_object('lease_seconds', %s::int))", queue, seconds)
+
+    return set_lease
+
+
+@pytest.fixture
 def other(sql: Sql, queue: str) -> Iterator[str]:
     """Another queue."""
     name = f"{queue}b"
@@ -135,11 +145,18 @@ def test_52_53_credit_returns_without_a_call_of_this_process(
 
 
 def test_54_a_stream_renews_leases_while_it_is_open_and_no_longer(
-    resources: httpx.Client, consumer: httpx.Client, embedded: Server, queue: str, send: Send, sql: Sql
+    resources: httpx.Client,
+    consumer: httpx.Client,
+    embedded: Server,
+    queue: str,
+    send: Send,
+    lease_of: Callable[[int], None],
+    sql: Sql,
 ) -> None:
     lease = f"select vt from pgmq.q_{queue}"
+    lease_of(1)
     send(1)
-    with opened(resources, queue, n=1, sleep_seconds=1, renew="true") as stream:
+    with opened(resources, queue, n=1, renew="true") as stream:
         stream.message()
         before = sql(lease)
         until(lambda: sql(lease) > before)
@@ -180,6 +197,7 @@ def test_62_a_refused_stream_is_an_ordinary_response(resources: httpx.Client, qu
         (f"{queue}/messages?n=1001", "service_role", 400, "PGRST100"),
         (f"{queue}/messages?sleep_seconds=0", "service_role", 400, "PGRST100"),
         (f"{queue}/messages?renew=yes", "service_role", 400, "PGRST100"),
+        (f"{queue}/messages?renew=true&sleep_seconds=9", "service_role", 400, "PGRST100"),
         (f"{queue}/messages?wait_seconds=1", "service_role", 400, "PGRST100"),
     ):
         response = resources.get(f"/queues/{path}", headers={"Accept": EVENTS, **bearer(role)})
@@ -196,11 +214,12 @@ def test_a_stream_of_a_dropped_queue_ends_with_an_error(resources: httpx.Client,
 
 
 def test_a_stream_that_fails_while_its_read_waits_leases_nothing_more(
-    resources: httpx.Client, queue: str, send: Send, sql: Sql
+    resources: httpx.Client, queue: str, send: Send, lease_of: Callable[[int], None], sql: Sql
 ) -> None:
     """The extension of a lease fails."""
+    lease_of(3)
     send(1)
-    with opened(resources, queue, n=5, sleep_seconds=3, renew="true") as stream:
+    with opened(resources, queue, n=5, renew="true") as stream:
         stream.message()
         sql(f"alter table pgmq.q_{queue} add constraint frozen check (msg_id <> 1) not valid")
         event = stream.event()

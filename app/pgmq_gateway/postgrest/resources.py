@@ -30,6 +30,8 @@ from pgmq_gateway.schemas import LEASES
 MAX_CACHED_CHARACTERS = 128
 # Functions with streams.
 READS = frozenset({route.function for route in STREAMS})
+# Shorter leases would be extended several times a second, of up to 1000 messages each time.
+MIN_RENEWED_LEASE_SECONDS = 10
 NEEDS_LEASES = f"Streams need the schema {LEASES} in db-schemas."
 # Of a value, in an error.
 MAX_SHOWN_BYTES = 100
@@ -188,8 +190,13 @@ def _take_options(given: dict[str, str], route: Route) -> StreamOptions:
     """The parameters of a stream, which are then no longer in `given`, apart from the lease. Raises InvalidQuery."""
     check_bounds(given, route.parameters)
     credit, renew, seconds = int(given.pop("n")), given.pop("renew") == "true", int(given.pop("renew_seconds"))
-    lease = given["sleep_seconds"]
-    return StreamOptions(credit, None if lease == "null" else int(lease), seconds if renew else None)
+    lease = None if given["sleep_seconds"] == "null" else int(given["sleep_seconds"])
+    if renew and lease is not None and lease < MIN_RENEWED_LEASE_SECONDS:
+        raise InvalidQuery(
+            f"sleep_seconds must be at least {MIN_RENEWED_LEASE_SECONDS} with renew=true",
+            f"The request has sleep_seconds={lease}.",
+        )
+    return StreamOptions(credit, lease, seconds if renew else None)
 
 
 def _message_id(text: str) -> str:
