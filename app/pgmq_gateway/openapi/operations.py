@@ -229,8 +229,8 @@ OPERATIONS: Mapping[str, Operation] = {
 STREAMED = (
     "With `Accept: text/event-stream` the response is a stream of messages as they become visible: `n`, 1 to 1000 and "
     "by default 10, is then the most messages that are unsettled at once, and `sleep_seconds` is at least 1, "
-    "or 10 with `renew=true`, which extends their leases while it is open, each for `renew_seconds`, 1 to 604800 and by "
-    "default 3600."
+    "or 10 with `renew=true`, which extends their leases while it is open, each for `renew_seconds`, 1 to 604800 and "
+    "by default 3600."
 )
 # With pgmq_api, the texts are longer.
 LEASE_TEXTS: Mapping[str, str] = {
