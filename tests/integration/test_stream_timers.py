@@ -80,6 +80,20 @@ async def test_a_new_stream_waits_for_messages_at_once(
         gateway.end_waits(Reason.SHUTDOWN)
 
 
+async def test_a_message_that_was_given_back_does_not_hold_up_others(
+    directory: DataDirectory, queue: str, bearer: Bearer, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "PAUSE_SECONDS", 3600)
+    sql(f"select pgmq.send('{queue}', '1')")
+    async with streaming(directory, queue, bearer("service_role"), max_stream=3600) as (gateway, sent):
+        await until_async(lambda: b"event: message" in sent)
+        sql(f"update pgmq.q_{queue} set vt = clock_timestamp()")
+        await until_async(lambda: sent.count(b"event: message") == 2)
+        sql(f"select pgmq.send('{queue}', '2')")
+        await until_async(lambda: sent.count(b"event: message") == 3)
+        gateway.end_waits(Reason.SHUTDOWN)
+
+
 async def test_a_stream_ends_after_its_longest_time(directory: DataDirectory, queue: str, bearer: Bearer) -> None:
     async with streaming(directory, queue, bearer("service_role"), max_stream=1) as (_, sent):
         pass

@@ -1,6 +1,7 @@
 """Server-sent events (HTML, section 9.2): the parts of a stream's body."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -10,6 +11,8 @@ MEDIA_TYPE = "text/event-stream"
 RETRY = b"retry: 2000\n\n"
 ALIVE = b": alive\n\n"
 UNAVAILABLE = b": database unavailable\n\n"
+# For tables without last_read_at.
+DEFAULT_LEASE_SECONDS = 30.0
 
 
 class Reason(StrEnum):
@@ -29,6 +32,13 @@ class Row(msgspec.Struct):
     queue_name: str
     vt: str
     last_read_at: str | None
+
+    @property
+    def lease(self) -> float:
+        """Seconds."""
+        if self.last_read_at is None:
+            return DEFAULT_LEASE_SECONDS
+        return (datetime.fromisoformat(self.vt) - datetime.fromisoformat(self.last_read_at)).total_seconds()
 
 
 _texts = msgspec.json.Decoder(list[msgspec.Raw])

@@ -2,12 +2,9 @@
 
 import math
 from collections.abc import Collection, Sequence
-from datetime import datetime
 
 from pgmq_gateway.waiting.events import Row
 
-# For tables without last_read_at.
-DEFAULT_LEASE_SECONDS = 30.0
 SHORTEST_LEASE_SECONDS = 1.0
 # Extensions in each lease.
 PER_LEASE = 3
@@ -40,9 +37,4 @@ class Renewal:
         return self._until.keys()
 
     def _lease_of(self, row: Row) -> float:
-        if self._given is not None:
-            return self._given
-        if row.last_read_at is None:
-            return DEFAULT_LEASE_SECONDS
-        lease = datetime.fromisoformat(row.vt) - datetime.fromisoformat(row.last_read_at)
-        return max(SHORTEST_LEASE_SECONDS, lease.total_seconds())
+        return max(SHORTEST_LEASE_SECONDS, row.lease) if self._given is None else self._given

@@ -21,7 +21,7 @@ from pgmq_gateway.waiting.credit_checks import UNAVAILABLE, CreditChecks
 from pgmq_gateway.waiting.events import Reason
 from pgmq_gateway.waiting.executor import WaitingExecutor
 from pgmq_gateway.waiting.expiry import expires_in
-from pgmq_gateway.waiting.renewal import Renewal
+from pgmq_gateway.waiting.renewal import SHORTEST_LEASE_SECONDS, Renewal
 from pgmq_gateway.waiting.stream_calls import StreamCalls
 
 logger = logging.getLogger("pgmq_gateway")
@@ -240,8 +240,8 @@ class Stream:
         if not rows:
             return
         for row, _ in rows:
-            if self.credit.use(row.queue_name, row.receipt):
-                # Its lease was too short to be settled in. With one of no time this loop would never rest.
+            if self.credit.use(row.queue_name, row.receipt) and row.lease < SHORTEST_LEASE_SECONDS:
+                # With leases of no time this loop would never rest.
                 self._paused_until = self._now() + PAUSE_SECONDS
         if self.credit.left <= 0:
             self._streams.checks.hurry(self)
