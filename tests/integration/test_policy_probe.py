@@ -4,7 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
+import msgspec
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -38,6 +40,10 @@ PER_ROW = "message ->> 'to' = auth.uid()::text"
 SLOW = "(select count(*) from generate_series(1, 1000000000)) > 0"
 PER_STATEMENT = "message ->> 'to' = (select auth.uid())::text"
 
+PROBING = (
+    "select pid from pg_stat_activity where state = 'active' and query ~ 'probe_policy_' and pid <> pg_backend_pid()"
+)
+
 Waiting = dict[str, tuple[Caller, Call]]
 
 
@@ -68,6 +74,13 @@ def jobs(owner: Sql) -> Iterator[Callable[[str], None]]:
     owner("delete from pgmq.q_jobs; drop policy if exists p on pgmq.q_jobs")
     yield have
     owner("drop policy if exists p on pgmq.q_jobs")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test may be paused during a probe."""
+    monkeypatch.setattr(probes, "SET_TIMEOUT", "set statement_timeout = '20s'")
+    monkeypatch.setattr(probes, "TIMEOUT_SECONDS", 30)
 
 
 @pytest.fixture
@@ -163,9 +176,10 @@ async def test_22_a_role_without_temporary_tables_probes_too(
 async def test_23_policy_probe_runs_the_pre_request(
     directory: DataDirectory, installed: str, owner: Sql, jobs: Callable[[str], None]
 ) -> None:
-    # It sets a tenant for those who have one, and leaves that of the former call otherwise.
+    # It sets a tenant for those who have one, and leaves that of the former call otherwise. It also leaves a lock.
     owner("""
         create or replace function public.set_tenant() returns void language plpgsql as $$ begin
+            perform pg_advisory_lock(77);
             if current_setting('request.jwt.claims')::json ->> 'tenant' <> '' then
                 perform set_config('app.tenant', current_setting('request.jwt.claims')::json ->> 'tenant', true);
             elsif current_setting('request.headers')::json ->> 'x-tenant' <> 'a' then
@@ -179,6 +193,7 @@ async def test_23_policy_probe_runs_the_pre_request(
         users = waiting(USERS[0], tenant="a") | waiting(USERS[1]) | waiting(USERS[2], tenant="b")
         assert await probe.seeing(users) == {USERS[0]}
         assert probe.policies.reads_requests("jobs", policies=False)
+        assert await left_behind(probe) == ("authenticator", None, None, 0)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +252,36 @@ async def test_c4_messages_that_commit_late_are_found(
         slow.commit()
     assert await probe.seeing(users) == {USERS[0]}
     assert await probe.seeing(users) == set()
+
+
+async def test_a_message_that_returns_is_new(probe: Probe, owner: Sql, jobs: Callable[[str], None]) -> None:
+    jobs(PER_ROW)
+    users = waiting(*USERS[:3])
+    send(owner, USERS[0], USERS[1])
+    assert await probe.seeing(users) == {USERS[0], USERS[1]}
+    # As after retry(): its id is that of a known message.
+    owner("update pgmq.q_jobs set vt = clock_timestamp() where message ->> 'to' = %s", USERS[0])
+    assert await probe.sighting(users) == Sighting(frozenset({USERS[0]}), 1)
+    assert await probe.seeing(users) == set()
+
+
+async def test_callers_with_different_time_zones_are_probed_together(
+    probe: Probe, owner: Sql, jobs: Callable[[str], None]
+) -> None:
+    jobs("message ->> 'to' = current_setting('timezone')")
+    zones = ["Asia/Tokyo", "Europe/Berlin", None, "America/Lima"]
+    ((own,),) = owner("select reset_val from pg_settings where name = 'TimeZone'")
+    users = {}
+    for user, zone in zip(USERS, zones, strict=False):
+        caller, call = waiting(user)[user]
+        preferences = replace(call.preferences, timezone=zone)
+        users[user] = caller, msgspec.structs.replace(call, preferences=preferences)
+    queries: list[str] = []
+    async with probe.connection.session() as session:
+        session.connection.add_query_logger(lambda query: queries.append(query.query))
+    send(owner, "Europe/Berlin", own)
+    assert await probe.seeing(users) == {USERS[1], USERS[2]}
+    assert sum("from pg_temp.probe_policy" in query for query in queries) == 1
 
 
 async def test_n7_c5_a_policy_that_raises_does_so_for_its_caller_only(
@@ -337,25 +382,30 @@ async def test_the_connection_is_opened_for_probes_and_closed_afterwards(
         await probe.queues.probe(["jobs"])
 
 
-async def test_a_cancelled_probe_closes_its_connection(
-    probe: Probe, owner: Sql, jobs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+async def test_a_probe_goes_on_without_its_callers_and_the_next_one_waits(
+    probe: Probe, owner: Sql, jobs: Callable[[str], None]
 ) -> None:
-    # The probe must not end before.
-    monkeypatch.setattr(probes, "SET_TIMEOUT", "set statement_timeout = '1min'")
-    monkeypatch.setattr(probes, "TIMEOUT_SECONDS", 60)
     jobs(SLOW)
     send(owner, USERS[0])
-    task = asyncio.create_task(probe.seeing(waiting(*USERS)))
-    active = (
-        "select 1 from pg_stat_activity where state = 'active' and query ~ 'probe_policy_' and pid <> pg_backend_pid()"
-    )
-    await until_async(lambda: owner(active))
-    task.cancel()
+    first = asyncio.create_task(probe.seeing(waiting(*USERS)))
+    await until_async(lambda: owner(PROBING))
+    first.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await task
+        await first
+    probe.policies.forget("jobs")
+    second = asyncio.create_task(probe.seeing(waiting(*USERS)))
+    # As the statement timeout does it. A cancel between two messages of the protocol has no effect.
+    cancel = PROBING.replace("pid", "pg_cancel_backend(pid)", 1)
+    await until_async(lambda: second.done() or (owner(cancel) and second.done()))
+    # The pause is that of the callers that came meanwhile.
+    assert second.result() is None
+    assert probe.counters.policy_probes == 1
+
+
+async def test_without_callers_nothing_is_probed(probe: Probe, jobs: Callable[[str], None]) -> None:
+    jobs(PER_ROW)
+    assert await probe.sighting({}) == Sighting(frozenset(), 0)
     assert not probe.connection.open
-    assert (await probe.queues.probe(["jobs"]))["jobs"].visible == 1
-    owner(active.replace("select 1", "select pg_terminate_backend(pid)"))
 
 
 async def test_a_new_connection_that_brings_no_response_is_closed(

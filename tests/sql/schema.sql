@@ -3456,7 +3456,7 @@ CREATE FUNCTION pgmq_gateway.former_group_code() RETURNS TABLE(queue_name text, 
             and (c.relnamespace <> 'pgmq'::regnamespace or c.relname in (select l.queue_table from limited as l)));
 $$;
 
-CREATE FUNCTION pgmq_gateway.found_messages(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, OUT recent bigint[], OUT fresh bigint[], OUT until timestamp with time zone, OUT complete boolean) RETURNS record
+CREATE FUNCTION pgmq_gateway.found_messages(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], known_at timestamp with time zone[], max_ids integer, OUT recent bigint[], OUT fresh bigint[], OUT times timestamp with time zone[], OUT until timestamp with time zone, OUT complete boolean) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET row_security TO 'on'
@@ -3480,12 +3480,15 @@ begin
     end if;
     execute format(
         'select'
-        '    coalesce(array_agg(q.msg_id order by q.vt) filter (where q.msg_id = any ($3)), ''{}''),'
-        '    coalesce(array_agg(q.msg_id order by q.vt) filter (where q.msg_id <> all ($3)), ''{}''),'
+        '    coalesce(array_agg(q.msg_id order by q.vt) filter (where k.known), ''{}''),'
+        '    coalesce(array_agg(q.msg_id order by q.vt) filter (where k.known is null), ''{}''),'
+        '    coalesce(array_agg(q.vt order by k.known, q.vt), ''{}''),'
         '    count(*) < $4, max(q.vt)'
-        ' from (select q.msg_id, q.vt from %s as q where q.vt > $1 and q.vt <= $2 order by q.vt limit $4) as q',
+        ' from (select q.msg_id, q.vt from %s as q where q.vt > $1 and q.vt <= $2 order by q.vt limit $4) as q'
+        ' left join (select k.msg_id, k.vt, true from unnest($3, $5) as k (msg_id, vt)) as k (msg_id, vt, known)'
+        '     using (msg_id, vt)',
         queue_table)
-    into recent, fresh, complete, until using beginning, present, known, max_rows;
+    into recent, fresh, times, complete, until using beginning, present, known, max_rows, known_at;
     until := case when complete then present else until end;
 end;
 $_$;
@@ -5918,7 +5921,7 @@ begin
 end;
 $$;
 
-CREATE FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT fresh integer, OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) RETURNS record
+CREATE FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], known_at timestamp with time zone[], max_ids integer, role text, schemas text, settings text[], claims text[], timezones text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT fresh integer, OUT ids bigint[], OUT times timestamp with time zone[], OUT until timestamp with time zone, OUT complete boolean) RETURNS record
     LANGUAGE plpgsql
     AS $_$
 declare
@@ -5931,16 +5934,18 @@ declare
     for_newcomers pg_catalog.int8[];
     asked pg_catalog.int8[];
     sees pg_catalog.bool;
+    timezone pg_catalog.text;
 begin
     perform pg_catalog.set_config('transaction_read_only', 'on', true);
     if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
         raise sqlstate 'GW130' using message = 'the policies have changed';
     end if;
-    messages := pgmq_gateway.found_messages(queue_table, since, overlap, known, max_ids);
+    messages := pgmq_gateway.found_messages(queue_table, since, overlap, known, known_at, max_ids);
     until := messages.until;
     complete := messages.complete;
     fresh := pg_catalog.cardinality(messages.fresh);
     ids := pg_catalog.array_cat(messages.recent, messages.fresh);
+    times := messages.times;
     -- The last ones: what became visible before a newcomer's first attempt was seen by that.
     for_newcomers := pg_catalog.array_cat(
         messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :], messages.fresh);
@@ -5959,10 +5964,12 @@ begin
         pg_catalog.set_config('search_path', schemas, true),
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
+    timezone := pg_catalog.current_setting('timezone');
     role := pg_catalog.set_config('role', role, true);
     for n in 1 .. pg_catalog.cardinality(claims) loop
         asked := case when n <= established then messages.fresh else for_newcomers end;
         continue when pg_catalog.cardinality(asked) = 0;
+        sees := true;
         -- A policy that raises does so for its caller only, who is woken and gets the error.
         begin
             role := pg_catalog.set_config('request.jwt.claims', claims[n], true);
@@ -5973,7 +5980,9 @@ begin
                     pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
                     pg_catalog.set_config('request.cookies', requests[4 * n], true);
             end if;
-            sees := true;
+            if timezones is not null then
+                perform pg_catalog.set_config('timezone', coalesce(timezones[n], timezone), true);
+            end if;
             if prepare is not null then
                 execute prepare;
             end if;
@@ -5994,6 +6003,10 @@ begin
     -- before may have set another search_path, with other operators.
     if (pgmq_gateway.fingerprint(relations, functions) operator(pg_catalog.=) fingerprint) is not true then
         raise sqlstate 'GW130' using message = 'the policies have changed';
+    end if;
+    if prepare is not null then
+        -- What is not undone with a transaction, such as session-level advisory locks.
+        perform pgmq_gateway.clean_session();
     end if;
 end;
 $_$;
@@ -6053,8 +6066,9 @@ begin
                 seconds_to_next := ceil(1000 * extract(epoch from next_at - present)) / 1000;
                 probed := true;
             exception
-                -- The queue is locked, was dropped meanwhile, or cannot be read. The others are probed.
-                when others then null;
+                -- The queue is locked, was dropped meanwhile, cannot be read, or its index has so many dead entries that
+                -- the statement timeout has ended. The others are probed.
+                when others or query_canceled then null;
             end;
         end if;
         return next;
@@ -10769,8 +10783,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.foreign_triggers(tables oid[]) TO pgmq_define
 
 REVOKE ALL ON FUNCTION pgmq_gateway.former_group_code() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.found_messages(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, OUT recent bigint[], OUT fresh bigint[], OUT until timestamp with time zone, OUT complete boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.found_messages(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, OUT recent bigint[], OUT fresh bigint[], OUT until timestamp with time zone, OUT complete boolean) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.found_messages(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], known_at timestamp with time zone[], max_ids integer, OUT recent bigint[], OUT fresh bigint[], OUT times timestamp with time zone[], OUT until timestamp with time zone, OUT complete boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.found_messages(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], known_at timestamp with time zone[], max_ids integer, OUT recent bigint[], OUT fresh bigint[], OUT times timestamp with time zone[], OUT until timestamp with time zone, OUT complete boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.function_faults(routine oid, OUT faults text[], OUT names text[]) TO authenticator;
@@ -10976,8 +10990,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.policy_judgement(queue_name text, OUT queue_t
 
 REVOKE ALL ON FUNCTION pgmq_gateway.postpone_task(task text, queue_table text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT fresh integer, OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], max_ids integer, role text, schemas text, settings text[], claims text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT fresh integer, OUT ids bigint[], OUT until timestamp with time zone, OUT complete boolean) TO authenticator;
+REVOKE ALL ON FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], known_at timestamp with time zone[], max_ids integer, role text, schemas text, settings text[], claims text[], timezones text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT fresh integer, OUT ids bigint[], OUT times timestamp with time zone[], OUT until timestamp with time zone, OUT complete boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_gateway.probe_policy(queue_table regclass, since timestamp with time zone, overlap double precision, known bigint[], known_at timestamp with time zone[], max_ids integer, role text, schemas text, settings text[], claims text[], timezones text[], requests text[], established integer, prepare text, relations oid[], functions text[], fingerprint text, OUT seeing integer[], OUT fresh integer, OUT ids bigint[], OUT times timestamp with time zone[], OUT until timestamp with time zone, OUT complete boolean) TO authenticator;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.probe_queues(queues text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.probe_queues(queues text[]) TO authenticator;

@@ -73,8 +73,10 @@ def test_policy_probes_use_no_planted_operators(db: Sql, gateway: Sql, static: b
         gateway("select pgmq_gateway.create_policy_probe(%s::oid)", table)
         name = f"pg_temp.probe_policy_{table}"
     probe = (
-        f"select seeing, fresh from {name}"
-        "(%s::oid, null, 3600, %s, 9, 'anon', 'public', null, %s, %s, 1, null, %s::oid[], %s, %s)"
+        f"select seeing, fresh from {name}(%s::oid, null, 3600,"
+        " '{1}', %s,"
+        " 9, 'anon', 'public', null, %s, '{UTC,UTC,UTC}', %s, 1, null, %s::oid[], %s, %s)"
     )
+    ((vt,),) = db("select vt from pgmq.q_q where msg_id = 1")
     requests = ["POST", "/", "{}", "{}"] * 3
-    assert gateway(probe, table, [1], ["0", "1", "1"], requests, *judged) == [([2, 3], 2)]
+    assert gateway(probe, table, [vt], ["0", "1", "1"], requests, *judged) == [([2, 3], 2)]

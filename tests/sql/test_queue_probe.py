@@ -1,6 +1,7 @@
 """pgmq_gateway.probe_queues: the state of queues for which requests wait."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -10,9 +11,10 @@ from psycopg.rows import namedtuple_row
 
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
-from tests.databases import Sql
+from tests.databases import Sql, runner
 from tests.sql.conftest import Connect
 from tests.sql.leases import prepare, send
+from tests.waiting import until
 
 PROBE = "select * from pgmq_gateway.probe_queues(%s)"
 
@@ -101,6 +103,26 @@ def test_partitions_are_probed_together(db: Sql, gateway: psycopg.Connection[Any
     assert (parted.probed, parted.visible) == (True, 5)
 
 
+def test_a_queue_at_whose_probe_the_time_is_up_does_not_delay_the_others(
+    db: Sql, connect: Connect, directory: DataDirectory, database: str
+) -> None:
+    prepare(db, "slow", "jobs")
+    send(db, "slow", 1)
+    send(db, "jobs", 1)
+    other = runner(connect(socket_uri(directory, database=database)))
+    db("begin; alter role pgmq_definer nobypassrls")
+    db("alter table pgmq.q_slow enable row level security")
+    db("create policy d on pgmq.q_slow to pgmq_definer using (pg_sleep(600) is not null)")
+    with ThreadPoolExecutor(1) as threads:
+        probed = threads.submit(db, PROBE, ["slow", "jobs"])
+        sleeping = "select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
+        until(lambda: other(sleeping))
+        # As the statement timeout does it.
+        other("select pg_cancel_backend(%s)", other(sleeping)[0][0])
+        assert [row[:3] for row in probed.result()] == [(True, False, None), (True, True, 1)]
+    db("rollback")
+
+
 @pytest.mark.parametrize("owned", ["table", "function"])
 def test_no_code_of_a_role_of_requests_runs(db: Sql, owned: str) -> None:
     prepare(db, "jobs")
@@ -131,7 +153,7 @@ def test_only_tables_of_queues_are_searched_for_new_messages(
     db: Sql, gateway: psycopg.Connection[Any], table: str
 ) -> None:
     prepare(db, "jobs")
-    found = "select recent, fresh, complete from pgmq_gateway.found_messages(%s::regclass, null, 9, %s, 2)"
+    found = "select recent, fresh, complete from pgmq_gateway.found_messages(%s::regclass, null, 9, %s, '{}', 2)"
     (oid,) = db("select %s::regclass::oid", table)[0]
     with pytest.raises(psycopg.DatabaseError, match="is not that of a queue"):
         gateway.execute(found.replace("%s::regclass", str(oid), 1), [[]])
@@ -142,11 +164,14 @@ def test_messages_are_found_in_portions(db: Sql, gateway: psycopg.Connection[Any
     db("select pgmq.send_batch('jobs', array(select to_jsonb(n) from generate_series(1, 5) as n))")
     (oid,) = db("select 'pgmq.q_jobs'::regclass::oid")[0]
     known: list[int] = []
+    known_at: list[object] = []
     found = []
-    until = None
+    end = None
     for _ in range(4):
-        query = f"select recent, fresh, until, complete from pgmq_gateway.found_messages({oid}, %s, 60, %s, 2)"
-        (recent, fresh, until, complete) = gateway.execute(query, [until, known]).fetchall()[0]
+        query = (
+            "select recent, fresh, times, until, complete from pgmq_gateway.found_messages(%s::oid, %s, 60, %s, %s, 2)"
+        )
+        (recent, fresh, known_at, end, complete) = gateway.execute(query, [oid, end, known, known_at]).fetchall()[0]
         assert sorted(recent) == sorted(known)
         known = recent + fresh
         found.append((len(fresh), complete))

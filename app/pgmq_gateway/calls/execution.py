@@ -135,11 +135,6 @@ class Context(NamedTuple):
     schemas: str
     settings: Sequence[str] | None
 
-    @property
-    def crowd(self) -> Hashable:
-        """Equal where the contexts of several calls differ in claims and requests only."""
-        return self.role, self.schemas, self.settings and tuple(self.settings)
-
 
 class Database:
     """Executes calls on connections of the login role.

@@ -6,7 +6,8 @@ It costs 6 to 9 µs for each caller, and 0.3 to 2 µs for each pair of a caller 
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence, Set
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
@@ -28,12 +29,12 @@ from pgmq_gateway.policy_judgement($1)
 """
 CREATE = "select pgmq_gateway.create_policy_probe($1::pg_catalog.oid)"
 PROBE = """
-select seeing, fresh, ids, until, complete
-from {function}($1::pg_catalog.oid, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+select seeing, fresh, ids, times, until, complete
+from {function}($1::pg_catalog.oid, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 DYNAMIC = "pgmq_gateway.probe_policy"
 
-# The probes of one queue use at most a quarter of the connection.
+# Of all queues together: they use at most a quarter of the connection, and of a processor of the database.
 PAUSE_PER_SECOND_OF_WORK = 3
 # Seconds between a send and its commit that a probe covers. It costs little, because known messages are left out. One
 # second was enough for 774 sends with commits up to 20 ms later; a call can take longer.
@@ -72,48 +73,79 @@ class PolicyJudgement(NamedTuple):
     reads_requests: bool
 
 
-class Crowd:
-    """What the last probe of callers of one role and equal settings found.
+class Common(NamedTuple):
+    """What the callers of a crowd have in common, for one statement. Clients cannot make many of them."""
 
-    groups    the waiter groups that it was for
-    since     the time up to which messages were found; None: there was no probe
-    known     the messages around that time
-    complete  whether it found all
+    role: str
+    schemas: str
+    settings: tuple[str, ...] | None
+
+
+class Place(NamedTuple):
+    """A waiter group in a probe."""
+
+    common: Common
+    claims: str
+    request: Sequence[str]
+    timezone: str | None
+
+
+def _place(context: Context) -> Place:
+    """The place of a context. Its time zone is not of the crowd, because clients choose it with each request."""
+    pairs = list(zip(*[iter(context.settings or ())] * 2, strict=True))
+    timezones = [value for name, value in pairs if name.lower() == "timezone"]
+    settings = tuple(text for pair in pairs if pair[0].lower() != "timezone" for text in pair)
+    common = Common(context.role, context.schemas, settings or None)
+    return Place(common, context.claims, context.request, timezones[-1] if timezones else None)
+
+
+class Crowd:
+    """What the last probe of the callers of a crowd found.
+
+    groups           the waiter groups that it was for
+    since            the time up to which messages were found; None: there was no probe
+    known, known_at  the messages around that time, and when they became visible
+    complete         whether it found all
     """
 
-    __slots__ = ("complete", "groups", "known", "since")
+    __slots__ = ("complete", "groups", "known", "known_at", "since")
 
     def __init__(self) -> None:
         self.groups: Set[Hashable] = frozenset()
         self.since: datetime | None = None
         self.known: Sequence[int] = ()
+        self.known_at: Sequence[datetime] = ()
         self.complete = True
 
 
 class ProbedQueue:
     """The probes of one queue.
 
-    begin_at   the loop's time before which no probe begins
-    paused_to  the loop's time before which callers are woken in turn
-    judgement  None: it must be judged
-    contexts   those of the groups in the last probe: the calls of a group have equal ones
+    paused_to     the loop's time before which callers are woken in turn
+    confirmed_at  the loop's time of the last probe that succeeded
+    judgement     None: it must be judged
+    places        those of the groups in the last probe: the calls of a group have equal ones
     """
 
-    __slots__ = ("backoff", "begin_at", "contexts", "crowds", "judgement", "paused_to")
+    __slots__ = ("backoff", "confirmed_at", "crowds", "judgement", "paused_to", "places")
 
     def __init__(self) -> None:
         self.backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-        self.begin_at = self.paused_to = 0.0
+        self.paused_to = self.confirmed_at = 0.0
         self.judgement: PolicyJudgement | None = None
-        self.crowds: dict[Hashable, Crowd] = {}
-        self.contexts: dict[Hashable, Context] = {}
+        self.crowds: dict[Common, Crowd] = {}
+        self.places: dict[Hashable, Place] = {}
+
+    @property
+    def paused(self) -> bool:
+        return asyncio.get_running_loop().time() < self.paused_to
 
     def pause(self, seconds: float) -> None:
         """Begin anew after so many seconds."""
         self.paused_to = asyncio.get_running_loop().time() + seconds
         self.judgement = None
         self.crowds.clear()
-        self.contexts.clear()
+        self.places.clear()
 
 
 class PolicyProbe:
@@ -122,6 +154,9 @@ class PolicyProbe:
         self._database = database
         self._counters = counters
         self._queues: dict[str, ProbedQueue] = {}
+        self._turn = asyncio.Lock()
+        # The loop's time before which no probe begins.
+        self._begin_at = 0.0
 
     async def seeing(
         self, queue: str, collect: Callable[[], Mapping[K, tuple[Caller, Call]]], window: float = 0.0
@@ -129,26 +164,12 @@ class PolicyProbe:
         """The waiter groups whose caller sees a message that is new since the last probe that they were in.
 
         None if the policies cannot be evaluated now: then the groups are woken in turn. One call for a queue at a time.
+        A cancel does not end the probe: Postgres would go on, beside the next one.
 
         collect  the groups that wait, each with its caller and its first call; called when the probe begins
         window   seconds ago at which a message may have become visible whose commit was announced now
         """
-        probed = self._queues.setdefault(queue, ProbedQueue())
-        loop = asyncio.get_running_loop()
-        if loop.time() < probed.paused_to:
-            return None
-        await asyncio.sleep(probed.begin_at - loop.time())
-        try:
-            try:
-                return await self._probe(queue, probed, collect, OVERLAP_SECONDS + window)
-            except ProbeFailed as error:
-                if error.sqlstate != STALE_SQLSTATE:
-                    raise
-                probed.judgement = None
-                return await self._probe(queue, probed, collect, OVERLAP_SECONDS + window)
-        except ProbeFailed as error:
-            self._failed(queue, probed, error)
-            return None
+        return await asyncio.shield(asyncio.create_task(self._in_turn(queue, collect, OVERLAP_SECONDS + window)))
 
     def unfinished(self, queue: str) -> bool:
         """True if there are more messages than the last probe was for."""
@@ -168,7 +189,7 @@ class PolicyProbe:
     def judged(self, queue: str) -> PolicyJudgement | None:
         """The judgement of a queue, if a probe has confirmed it lately."""
         probed = self._queues.get(queue)
-        if probed is None or probed.begin_at + CONFIRMED_SECONDS < asyncio.get_running_loop().time():
+        if probed is None or probed.confirmed_at + CONFIRMED_SECONDS < asyncio.get_running_loop().time():
             return None
         return probed.judgement
 
@@ -179,104 +200,133 @@ class PolicyProbe:
                 crowd.groups = crowd.groups - frozenset(groups)
 
     def forget(self, queue: str) -> None:
-        """Nothing waits for this queue any more."""
-        self._queues.pop(queue, None)
+        """Nothing waits for this queue any more. A pause is kept, for the callers that come next."""
+        probed = self._queues.get(queue)
+        if probed is not None and not probed.paused:
+            del self._queues[queue]
+
+    async def _in_turn(
+        self, queue: str, collect: Callable[[], Mapping[K, tuple[Caller, Call]]], overlap: float
+    ) -> Sighting[K] | None:
+        if self._paused(queue):
+            return None
+        async with self._turn:
+            # Its last probe may have failed meanwhile.
+            if self._paused(queue):
+                return None
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(self._begin_at - loop.time())
+            before = self._counters.policy_probe_seconds
+            try:
+                return await self._probe(queue, collect, overlap)
+            finally:
+                work = self._counters.policy_probe_seconds - before
+                self._begin_at = loop.time() + PAUSE_PER_SECOND_OF_WORK * work
+
+    def _paused(self, queue: str) -> bool:
+        probed = self._queues.get(queue)
+        return probed is not None and probed.paused
 
     async def _probe(
-        self,
-        queue: str,
-        probed: ProbedQueue,
-        collect: Callable[[], Mapping[K, tuple[Caller, Call]]],
-        overlap: float,
+        self, queue: str, collect: Callable[[], Mapping[K, tuple[Caller, Call]]], overlap: float
     ) -> Sighting[K] | None:
+        waiting = collect()
+        if not waiting:
+            return Sighting(frozenset(), 0)
+        self._counters.policy_probes += 1
+        probed = self._queues.setdefault(queue, ProbedQueue())
+        try:
+            try:
+                return await self._seeing(queue, probed, waiting, overlap)
+            except ProbeFailed as error:
+                if error.sqlstate != STALE_SQLSTATE:
+                    raise
+                probed.judgement = None
+                return await self._seeing(queue, probed, waiting, overlap)
+        except ProbeFailed as error:
+            self._failed(queue, probed, error)
+            return None
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[ProbeSession]:
+        """The session for one statement: looks at the queues come between those of several crowds."""
         async with self._connection.session() as session:
             began = asyncio.get_running_loop().time()
             try:
-                return await self._seeing(session, queue, probed, collect(), overlap)
+                yield session
             finally:
-                self._took(probed, asyncio.get_running_loop().time() - began)
+                self._counters.policy_probe_seconds += asyncio.get_running_loop().time() - began
 
     async def _seeing(
-        self,
-        session: ProbeSession,
-        queue: str,
-        probed: ProbedQueue,
-        waiting: Mapping[K, tuple[Caller, Call]],
-        overlap: float,
+        self, queue: str, probed: ProbedQueue, waiting: Mapping[K, tuple[Caller, Call]], overlap: float
     ) -> Sighting[K] | None:
         if probed.judgement is None:
-            (row,) = await session.fetch(JUDGEMENT, queue)
+            async with self._session() as session:
+                (row,) = await session.fetch(JUDGEMENT, queue)
             probed.judgement = PolicyJudgement(*row.values())
         judgement = probed.judgement
         if judgement.queue_table is None or judgement.obstacles:
             probed.pause(OBSTACLES_SECONDS)
             return None
-        query = PROBE.format(function=await _function(session, judgement.queue_table))
         # Kept, because making a thousand of them takes as long as a probe in Postgres.
-        probed.contexts = {
-            group: probed.contexts.get(group) or self._database.context(caller, call)
+        probed.places = {
+            group: probed.places.get(group) or _place(self._database.context(caller, call))
             for group, (caller, call) in waiting.items()
         }
-        crowds: dict[Hashable, dict[K, Context]] = {}
+        crowds: dict[Common, dict[K, Place]] = {}
         for group in waiting:
-            context = probed.contexts[group]
-            crowds.setdefault(context.crowd, {})[group] = context
-        probed.crowds = {key: probed.crowds.get(key, Crowd()) for key in crowds}
+            place = probed.places[group]
+            crowds.setdefault(place.common, {})[group] = place
+        probed.crowds = {common: probed.crowds.get(common, Crowd()) for common in crowds}
         sightings = [
-            await self._ask(session, query, judgement, probed.crowds[key], contexts, overlap)
-            for key, contexts in crowds.items()
+            await self._ask(judgement, common, crowd, crowds[common], overlap)
+            for common, crowd in probed.crowds.items()
         ]
         probed.backoff.reset()
+        probed.confirmed_at = asyncio.get_running_loop().time()
         groups = frozenset[K]().union(*(sighting.groups for sighting in sightings))
         return Sighting(groups, max((sighting.messages for sighting in sightings), default=0))
 
     async def _ask(
-        self,
-        session: ProbeSession,
-        query: str,
-        judgement: PolicyJudgement,
-        crowd: Crowd,
-        contexts: Mapping[K, Context],
-        overlap: float,
+        self, judgement: PolicyJudgement, common: Common, crowd: Crowd, places: Mapping[K, Place], overlap: float
     ) -> Sighting[K]:
         """The sighting of one crowd."""
-        established = [group for group in contexts if group in crowd.groups]
-        groups = [*established, *(group for group in contexts if group not in crowd.groups)]
-        first = contexts[groups[0]]
+        assert judgement.queue_table is not None
+        established = [group for group in places if group in crowd.groups]
+        groups = [*established, *(group for group in places if group not in crowd.groups)]
         reads_requests = judgement.reads_requests or self._database.prepare is not None
-        (row,) = await session.fetch(
-            query,
-            judgement.queue_table,
-            crowd.since,
-            overlap,
-            crowd.known,
-            max(1, min(MAX_IDS, MAX_PAIRS // len(groups))),
-            first.role,
-            first.schemas,
-            first.settings,
-            [contexts[group].claims for group in groups],
-            [text for group in groups for text in contexts[group].request] if reads_requests else None,
-            len(established),
-            self._database.prepare,
-            judgement.relations,
-            judgement.functions,
-            judgement.fingerprint,
-        )
-        seeing, fresh, crowd.known, crowd.since, crowd.complete = row.values()
+        timezones = [places[group].timezone for group in groups]
+        async with self._session() as session:
+            (row,) = await session.fetch(
+                PROBE.format(function=await _function(session, judgement.queue_table)),
+                judgement.queue_table,
+                crowd.since,
+                overlap,
+                crowd.known,
+                crowd.known_at,
+                max(1, min(MAX_IDS, MAX_PAIRS // len(groups))),
+                *common,
+                [places[group].claims for group in groups],
+                timezones if any(timezones) else None,
+                [text for group in groups for text in places[group].request] if reads_requests else None,
+                len(established),
+                self._database.prepare,
+                judgement.relations,
+                judgement.functions,
+                judgement.fingerprint,
+            )
+        seeing, fresh, crowd.known, crowd.known_at, crowd.since, crowd.complete = row.values()
         crowd.groups = frozenset(groups)
         newcomers = sum(place > len(established) for place in seeing)
         return Sighting(
             frozenset(groups[place - 1] for place in seeing), fresh + min(newcomers, len(crowd.known) - fresh)
         )
 
-    def _took(self, probed: ProbedQueue, seconds: float) -> None:
-        self._counters.policy_probes += 1
-        self._counters.policy_probe_seconds += seconds
-        probed.begin_at = asyncio.get_running_loop().time() + PAUSE_PER_SECOND_OF_WORK * seconds
-
     def _failed(self, queue: str, probed: ProbedQueue, error: ProbeFailed) -> None:
         pause = SHORT_PAUSE_SECONDS if error.sqlstate in TRANSIENT_SQLSTATES else probed.backoff.delay()
         probed.pause(pause)
+        # It may have been forgotten meanwhile.
+        self._queues[queue] = probed
         logger.debug("waking the callers of queue %s in turn for %.0f s: %s", queue, pause, error)
 
 

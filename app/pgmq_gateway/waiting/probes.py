@@ -12,9 +12,9 @@ from pgmq_gateway.database.driver import BROKEN, SERVER_ERRORS, GatewayConnectio
 from pgmq_gateway.database.servers import Servers
 from pgmq_gateway.settings.model import Settings
 
-# Of a statement in Postgres, and of a connection that brings no response.
-STATEMENT_TIMEOUT_SECONDS = 5
-TIMEOUT_SECONDS = STATEMENT_TIMEOUT_SECONDS + 1
+# Of a statement in Postgres: a slow policy delays the looks at all queues. And of a connection that brings no response.
+STATEMENT_TIMEOUT_SECONDS = 1
+TIMEOUT_SECONDS = 6
 IDLE_SECONDS = 30.0
 
 # Behind a pooler it must be set in each transaction.

@@ -46,27 +46,30 @@ grant execute on function pgmq_gateway.policy_judgement to authenticator;
 --
 -- queue_table     the table of a queue
 -- since, overlap  the period: see `found_messages`
--- known           the ids that the last probe returned
+-- known, known_at the ids and times that the last probe returned
 -- max_ids         the most that are new to callers of the last probe
 -- role, schemas, settings, prepare, relations, functions, fingerprint: as in `call`
 -- claims          those of each caller
+-- timezones       of each caller, null for that of the session; null: no caller has one
 -- requests        method, path, headers and cookies of each caller in turn; null: nothing reads them
 -- established     the number of callers, the first ones, that were among those of the last probe. The others are asked
 --                 for the known messages too: such a message may be newer than the caller's last attempt to read
 -- seeing          the places of the callers that see a message, from 1
 -- fresh           the number of messages that are new to callers of the last probe
--- ids             the ids to pass as `known` next time
+-- ids, times      to pass as `known` and `known_at` next time
 -- until, complete as returned by `found_messages`
 create or replace function pgmq_gateway.probe_policy(
     queue_table regclass,
     since timestamptz,
     overlap double precision,
     known bigint[],
+    known_at timestamptz[],
     max_ids integer,
     role text,
     schemas text,
     settings text[],
     claims text[],
+    timezones text[],
     requests text[],
     established integer,
     prepare text,
@@ -76,6 +79,7 @@ create or replace function pgmq_gateway.probe_policy(
     out seeing integer[],
     out fresh integer,
     out ids bigint[],
+    out times timestamptz[],
     out until timestamptz,
     out complete boolean
 )
@@ -91,16 +95,18 @@ declare
     for_newcomers pg_catalog.int8[];
     asked pg_catalog.int8[];
     sees pg_catalog.bool;
+    timezone pg_catalog.text;
 begin
     perform pg_catalog.set_config('transaction_read_only', 'on', true);
     if pgmq_gateway.fingerprint(relations, functions) is distinct from fingerprint then
         raise sqlstate 'GW130' using message = 'the policies have changed';
     end if;
-    messages := pgmq_gateway.found_messages(queue_table, since, overlap, known, max_ids);
+    messages := pgmq_gateway.found_messages(queue_table, since, overlap, known, known_at, max_ids);
     until := messages.until;
     complete := messages.complete;
     fresh := pg_catalog.cardinality(messages.fresh);
     ids := pg_catalog.array_cat(messages.recent, messages.fresh);
+    times := messages.times;
     -- The last ones: what became visible before a newcomer's first attempt was seen by that.
     for_newcomers := pg_catalog.array_cat(
         messages.recent[greatest(1, pg_catalog.cardinality(messages.recent) - max_ids + 1) :], messages.fresh);
@@ -119,10 +125,12 @@ begin
         pg_catalog.set_config('search_path', schemas, true),
         pg_catalog.set_config('response.headers', '', true),
         pg_catalog.set_config('response.status', '', true);
+    timezone := pg_catalog.current_setting('timezone');
     role := pg_catalog.set_config('role', role, true);
     for n in 1 .. pg_catalog.cardinality(claims) loop
         asked := case when n <= established then messages.fresh else for_newcomers end;
         continue when pg_catalog.cardinality(asked) = 0;
+        sees := true;
         -- A policy that raises does so for its caller only, who is woken and gets the error.
         begin
             role := pg_catalog.set_config('request.jwt.claims', claims[n], true);
@@ -133,7 +141,9 @@ begin
                     pg_catalog.set_config('request.headers', requests[4 * n - 1], true),
                     pg_catalog.set_config('request.cookies', requests[4 * n], true);
             end if;
-            sees := true;
+            if timezones is not null then
+                perform pg_catalog.set_config('timezone', coalesce(timezones[n], timezone), true);
+            end if;
             if prepare is not null then
                 execute prepare;
             end if;
@@ -154,6 +164,10 @@ begin
     -- before may have set another search_path, with other operators.
     if (pgmq_gateway.fingerprint(relations, functions) operator(pg_catalog.=) fingerprint) is not true then
         raise sqlstate 'GW130' using message = 'the policies have changed';
+    end if;
+    if prepare is not null then
+        -- What is not undone with a transaction, such as session-level advisory locks.
+        perform pgmq_gateway.clean_session();
     end if;
 end;
 $probe$;

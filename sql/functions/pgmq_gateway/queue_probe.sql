@@ -95,8 +95,9 @@ begin
                 seconds_to_next := ceil(1000 * extract(epoch from next_at - present)) / 1000;
                 probed := true;
             exception
-                -- The queue is locked, was dropped meanwhile, or cannot be read. The others are probed.
-                when others then null;
+                -- The queue is locked, was dropped meanwhile, cannot be read, or its index has so many dead entries that
+                -- the statement timeout has ended. The others are probed.
+                when others or query_canceled then null;
             end;
         end if;
         return next;
@@ -113,9 +114,11 @@ grant execute on function pgmq_gateway.probe_queues to authenticator;
 -- since        the beginning of the period; null: now
 -- overlap      seconds before that, for messages that were committed later
 -- known        ids that were found before
+-- known_at     when each of them became visible. One that has become visible again, after a retry, is not known
 -- max_ids      the most that are not known
 -- recent       those that are known
 -- fresh        those that are not
+-- times        when they became visible: those of `recent`, then those of `fresh`
 -- until        the end of the period, or the time of the last message if there are more
 -- complete     whether there are no more
 create or replace function pgmq_gateway.found_messages(
@@ -123,9 +126,11 @@ create or replace function pgmq_gateway.found_messages(
     since timestamptz,
     overlap double precision,
     known bigint[],
+    known_at timestamptz[],
     max_ids integer,
     out recent bigint[],
     out fresh bigint[],
+    out times timestamptz[],
     out until timestamptz,
     out complete boolean
 )
@@ -153,12 +158,15 @@ begin
     end if;
     execute format(
         'select'
-        '    coalesce(array_agg(q.msg_id order by q.vt) filter (where q.msg_id = any ($3)), ''{}''),'
-        '    coalesce(array_agg(q.msg_id order by q.vt) filter (where q.msg_id <> all ($3)), ''{}''),'
+        '    coalesce(array_agg(q.msg_id order by q.vt) filter (where k.known), ''{}''),'
+        '    coalesce(array_agg(q.msg_id order by q.vt) filter (where k.known is null), ''{}''),'
+        '    coalesce(array_agg(q.vt order by k.known, q.vt), ''{}''),'
         '    count(*) < $4, max(q.vt)'
-        ' from (select q.msg_id, q.vt from %s as q where q.vt > $1 and q.vt <= $2 order by q.vt limit $4) as q',
+        ' from (select q.msg_id, q.vt from %s as q where q.vt > $1 and q.vt <= $2 order by q.vt limit $4) as q'
+        ' left join (select k.msg_id, k.vt, true from unnest($3, $5) as k (msg_id, vt)) as k (msg_id, vt, known)'
+        '     using (msg_id, vt)',
         queue_table)
-    into recent, fresh, complete, until using beginning, present, known, max_rows;
+    into recent, fresh, times, complete, until using beginning, present, known, max_rows, known_at;
     until := case when complete then present else until end;
 end;
 $found$;
