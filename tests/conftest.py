@@ -5,6 +5,7 @@ import compileall
 import functools
 import os
 import shutil
+import signal
 import sysconfig
 import tempfile
 import uuid
@@ -56,11 +57,14 @@ def missing(what: str, why: str) -> NoReturn:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile all packages once, in the main process.
+    """Do not ignore SIGINT, and compile all packages once, in the main process.
 
     Tests start the program hundreds of times. Where PYTHONDONTWRITEBYTECODE is set, as in many containers, each of
     these processes would compile them anew: uv installs packages without compiling them.
     """
+    # A script's background processes ignore SIGINT, and so would the processes of the tests.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         for folder in (PACKAGE, sysconfig.get_path("purelib")):
             compileall.compile_dir(folder, quiet=2, workers=0)
