@@ -131,6 +131,8 @@ class Bench:
             None,
             None,
         )
+        # Groups that were woken at the same time have no order.
+        self.timers.advance(0.0001)
         group = WaiterGroup(key, [self.queue, *others], self.timers, self.outage)
         for queue in group.queues:
             queue.add(group)

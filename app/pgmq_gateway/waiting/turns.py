@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from pgmq_gateway.auth.caller import Caller
@@ -53,16 +53,18 @@ class Turns:
         self._due = _in_turn(self.callers.values())
         self._wake_next(messages, max(1, messages // max(1, len(self._groups))))
 
-    def wake(self, messages: int, groups: Set[WaiterGroup], *, exact: bool) -> None:
+    def wake(self, messages: int, groups: Iterable[WaiterGroup], *, exact: bool) -> None:
         """Wake these groups, which see so many messages in all, and no others. A probe may have taken a while."""
-        lines = [[group for group in own if group in groups] for own in self.callers.values()]
-        lines = [line for line in lines if line]
-        present = sum(map(len, lines))
+        present = sorted((group for group in groups if group in self._groups), key=lambda group: group.tried_at)
+        by_caller: dict[Caller, list[WaiterGroup]] = {}
+        for group in present:
+            by_caller.setdefault(group.key.caller, []).append(group)
+        lines = sorted(by_caller.values(), key=lambda line: line[-1].tried_at)
         # Each caller sees a message of its own, perhaps.
         at_once = len(lines) if len(lines) <= messages else 0
-        self._exact, self._undecided = exact, present > at_once
+        self._exact, self._undecided = exact, len(present) > at_once
         self._messages, self._due = min(messages, MAX_ATTEMPTS), _in_turn(lines)
-        waiters = max(1, messages // max(1, present))
+        waiters = max(1, messages // max(1, len(present)))
         for group in islice(self._due, at_once):
             self._wake(group, waiters)
         self._wake_next(messages - at_once, waiters)
