@@ -214,7 +214,10 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.distinguishes_calls(text,oid[],boolean)",),
         ("pgmq_gateway.expressions(oid,boolean)",),
         ("pgmq_gateway.fingerprint(oid[],text[])",),
-        ("pgmq_gateway.found_messages(regclass,timestamp with time zone,double precision,bigint[],integer)",),
+        (
+            "pgmq_gateway.found_messages(regclass,timestamp with time zone,double precision,bigint[],"
+            "timestamp with time zone[],integer)",
+        ),
         ("pgmq_gateway.function_faults(oid)",),
         ("pgmq_gateway.function_md5(oid)",),
         ("pgmq_gateway.function_obstacles(text)",),
@@ -246,8 +249,8 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         ("pgmq_gateway.plain_call(text,text,text,json)",),
         ("pgmq_gateway.policy_judgement(text)",),
         (
-            "pgmq_gateway.probe_policy(regclass,timestamp with time zone,double precision,bigint[],integer,text,text,"
-            "text[],text[],text[],integer,text,oid[],text[],text)",
+            "pgmq_gateway.probe_policy(regclass,timestamp with time zone,double precision,bigint[],"
+            "timestamp with time zone[],integer,text,text,text[],text[],text[],text[],integer,text,oid[],text[],text)",
         ),
         ("pgmq_gateway.probe_queues(text[])",),
         ("pgmq_gateway.queue_metrics(integer)",),

@@ -39,7 +39,7 @@ CALLS = {
     "pgmq_gateway.claim_key": "pgmq_gateway.claim_key('k', 1::bigint, 'f', '1s')",
     "pgmq_gateway.database_metrics": "pgmq_gateway.database_metrics()",
     "pgmq_gateway.found_messages": "pgmq_gateway.found_messages((select c.oid::regclass from pg_class as c"
-    " where c.relname = 'q_x'), null, 1::float8, '{}', 10)",
+    " where c.relname = 'q_x'), null, 1::float8, '{}', '{}', 10)",
     "pgmq_gateway.maintain": "pgmq_gateway.maintain(60000)",
     "pgmq_gateway.probe_queues": "pgmq_gateway.probe_queues('{x}')",
     "pgmq_gateway.queue_metrics": "pgmq_gateway.queue_metrics(10)",
