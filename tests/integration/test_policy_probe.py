@@ -25,7 +25,7 @@ from pgmq_gateway.waiting.probes import ProbeConnection, ProbeFailed
 from pgmq_gateway.waiting.queue_probe import QueueProbe
 from tests import databases
 from tests.databases import Sql, runner
-from tests.server import SECRET
+from tests.server import SECRET, TIMEOUT_SECONDS
 from tests.waiting import until_async
 
 # A test may be paused for this long between the send of a message and the probe.
@@ -400,6 +400,40 @@ async def test_a_probe_goes_on_without_its_callers_and_the_next_one_waits(
     # The pause is that of the callers that came meanwhile.
     assert second.result() is None
     assert probe.counters.policy_probes == 1
+
+
+async def test_the_pause_after_a_probe_delays_its_queue_only(
+    probe: Probe, owner: Sql, jobs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgmq_gateway.waiting.policy_probe.PAUSE_PER_SECOND_OF_WORK", 1e9)
+    jobs(PER_ROW)
+    send(owner, USERS[0])
+    assert await probe.seeing(waiting(*USERS)) == {USERS[0]}
+    # The callers that come next have the pause too.
+    probe.policies.forget("jobs")
+    again = asyncio.create_task(probe.seeing(waiting(*USERS)))
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        assert await probe.policies.seeing("missing", lambda: waiting(*USERS)) is None
+    assert probe.counters.policy_probes == 2
+    assert not again.done()
+    again.cancel()
+
+
+async def test_probes_of_other_queues_come_between_the_statements_of_one(
+    probe: Probe, jobs: Callable[[str], None]
+) -> None:
+    jobs(PER_ROW)
+    queries: list[str] = []
+    async with probe.connection.session() as session:
+        session.connection.add_query_logger(lambda query: queries.append(query.query))
+        users = waiting(*USERS[:2]) | waiting(USERS[2], role="anon")
+        probes_of_two = [
+            asyncio.create_task(probe.policies.seeing(queue, lambda: users)) for queue in ("jobs", "missing")
+        ]
+        # Both wait for the session.
+        await until_async(lambda: probe.counters.policy_probes == 2)
+    await asyncio.gather(*probes_of_two)
+    assert ["policy_judgement" in query for query in queries if "select" in query][:3] == [True, True, False]
 
 
 async def test_without_callers_nothing_is_probed(probe: Probe, jobs: Callable[[str], None]) -> None:

@@ -215,7 +215,9 @@ class _Waiting(Collector):
             counters.policy_probes,
         )
         yield CounterMetricFamily(
-            "pgmq_gateway_policy_probe_seconds", "Time that these round trips have taken", counters.policy_probe_seconds
+            "pgmq_gateway_policy_probe_seconds",
+            "Time that these round trips have taken, for each queue at most a quarter of one connection's",
+            counters.policy_probe_seconds,
         )
         yield CounterMetricFamily(
             "pgmq_gateway_notifications_dropped",

@@ -34,7 +34,7 @@ from {function}($1::pg_catalog.oid, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $1
 """
 DYNAMIC = "pgmq_gateway.probe_policy"
 
-# Of all queues together: they use at most a quarter of the connection, and of a processor of the database.
+# The probes of one queue use at most a quarter of the connection.
 PAUSE_PER_SECOND_OF_WORK = 3
 # Seconds between a send and its commit that a probe covers. It costs little, because known messages are left out. One
 # second was enough for 774 sends with commits up to 20 ms later; a call can take longer.
@@ -148,15 +148,28 @@ class ProbedQueue:
         self.places.clear()
 
 
+class Turn:
+    """A turn of a queue, which has one at a time.
+
+    work  seconds that its statements have taken
+    over  set when the next turn can begin
+    """
+
+    __slots__ = ("over", "work")
+
+    def __init__(self) -> None:
+        self.work = 0.0
+        self.over = asyncio.Event()
+
+
 class PolicyProbe:
     def __init__(self, connection: ProbeConnection, database: Database, counters: Counters) -> None:
         self._connection = connection
         self._database = database
         self._counters = counters
         self._queues: dict[str, ProbedQueue] = {}
-        self._turn = asyncio.Lock()
-        # The loop's time before which no probe begins.
-        self._begin_at = 0.0
+        # The last turn of each queue, until its pause is over. Queues that are forgotten have one too.
+        self._turns: dict[str, Turn] = {}
 
     async def seeing(
         self, queue: str, collect: Callable[[], Mapping[K, tuple[Caller, Call]]], window: float = 0.0
@@ -210,25 +223,33 @@ class PolicyProbe:
     ) -> Sighting[K] | None:
         if self._paused(queue):
             return None
-        async with self._turn:
+        async with self._turn(queue) as turn:
             # Its last probe may have failed meanwhile.
-            if self._paused(queue):
-                return None
-            loop = asyncio.get_running_loop()
-            await asyncio.sleep(self._begin_at - loop.time())
-            before = self._counters.policy_probe_seconds
-            try:
-                return await self._probe(queue, collect, overlap)
-            finally:
-                work = self._counters.policy_probe_seconds - before
-                self._begin_at = loop.time() + PAUSE_PER_SECOND_OF_WORK * work
+            return None if self._paused(queue) else await self._probe(queue, turn, collect, overlap)
+
+    @asynccontextmanager
+    async def _turn(self, queue: str) -> AsyncIterator[Turn]:
+        """The next turn of a queue, after the pause of its last one. The pause delays no other queue."""
+        last = self._turns.get(queue)
+        turn = self._turns[queue] = Turn()
+        try:
+            if last is not None:
+                await last.over.wait()
+            yield turn
+        finally:
+            asyncio.get_running_loop().call_later(PAUSE_PER_SECOND_OF_WORK * turn.work, self._end, queue, turn)
+
+    def _end(self, queue: str, turn: Turn) -> None:
+        turn.over.set()
+        if self._turns.get(queue) is turn:
+            del self._turns[queue]
 
     def _paused(self, queue: str) -> bool:
         probed = self._queues.get(queue)
         return probed is not None and probed.paused
 
     async def _probe(
-        self, queue: str, collect: Callable[[], Mapping[K, tuple[Caller, Call]]], overlap: float
+        self, queue: str, turn: Turn, collect: Callable[[], Mapping[K, tuple[Caller, Call]]], overlap: float
     ) -> Sighting[K] | None:
         waiting = collect()
         if not waiting:
@@ -237,31 +258,33 @@ class PolicyProbe:
         probed = self._queues.setdefault(queue, ProbedQueue())
         try:
             try:
-                return await self._seeing(queue, probed, waiting, overlap)
+                return await self._seeing(queue, turn, probed, waiting, overlap)
             except ProbeFailed as error:
                 if error.sqlstate != STALE_SQLSTATE:
                     raise
                 probed.judgement = None
-                return await self._seeing(queue, probed, waiting, overlap)
+                return await self._seeing(queue, turn, probed, waiting, overlap)
         except ProbeFailed as error:
             self._failed(queue, probed, error)
             return None
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[ProbeSession]:
-        """The session for one statement: looks at the queues come between those of several crowds."""
+    async def _session(self, turn: Turn) -> AsyncIterator[ProbeSession]:
+        """The session for one statement: looks, and probes of other queues, come between those of several crowds."""
         async with self._connection.session() as session:
             began = asyncio.get_running_loop().time()
             try:
                 yield session
             finally:
-                self._counters.policy_probe_seconds += asyncio.get_running_loop().time() - began
+                seconds = asyncio.get_running_loop().time() - began
+                turn.work += seconds
+                self._counters.policy_probe_seconds += seconds
 
     async def _seeing(
-        self, queue: str, probed: ProbedQueue, waiting: Mapping[K, tuple[Caller, Call]], overlap: float
+        self, queue: str, turn: Turn, probed: ProbedQueue, waiting: Mapping[K, tuple[Caller, Call]], overlap: float
     ) -> Sighting[K] | None:
         if probed.judgement is None:
-            async with self._session() as session:
+            async with self._session(turn) as session:
                 (row,) = await session.fetch(JUDGEMENT, queue)
             probed.judgement = PolicyJudgement(*row.values())
         judgement = probed.judgement
@@ -279,7 +302,7 @@ class PolicyProbe:
             crowds.setdefault(place.common, {})[group] = place
         probed.crowds = {common: probed.crowds.get(common, Crowd()) for common in crowds}
         sightings = [
-            await self._ask(judgement, common, crowd, crowds[common], overlap)
+            await self._ask(turn, judgement, common, crowd, crowds[common], overlap)
             for common, crowd in probed.crowds.items()
         ]
         probed.backoff.reset()
@@ -288,7 +311,13 @@ class PolicyProbe:
         return Sighting(groups, max((sighting.messages for sighting in sightings), default=0))
 
     async def _ask(
-        self, judgement: PolicyJudgement, common: Common, crowd: Crowd, places: Mapping[K, Place], overlap: float
+        self,
+        turn: Turn,
+        judgement: PolicyJudgement,
+        common: Common,
+        crowd: Crowd,
+        places: Mapping[K, Place],
+        overlap: float,
     ) -> Sighting[K]:
         """The sighting of one crowd."""
         assert judgement.queue_table is not None
@@ -296,7 +325,7 @@ class PolicyProbe:
         groups = [*established, *(group for group in places if group not in crowd.groups)]
         reads_requests = judgement.reads_requests or self._database.prepare is not None
         timezones = [places[group].timezone for group in groups]
-        async with self._session() as session:
+        async with self._session(turn) as session:
             (row,) = await session.fetch(
                 PROBE.format(function=await _function(session, judgement.queue_table)),
                 judgement.queue_table,
