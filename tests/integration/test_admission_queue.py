@@ -308,8 +308,9 @@ async def test_calls_do_not_run_again_after_an_error_that_a_commit_may_precede(
     # As a pooler reports that it has lost the server, and keeps the client's connection.
     crowd.sql(
         "create function pgmq_gateway.calls(text, text, text[], text[], text, text[], text[], text, oid[], text[],"
-        " text, json, boolean, out row_count bigint, out body text, out failure text[], out seconds double precision)"
-        " returns setof record language plpgsql as $f$ begin perform nextval('public.passes');"
+        " text, json, boolean, out row_count bigint, out body text, out failure text[],"
+        " out seconds double precision, out wakeups text) returns setof record language plpgsql"
+        " as $f$ begin perform nextval('public.passes');"
         " raise sqlstate '58000' using message = 'server connection lost'; end $f$"
     )
     try:

@@ -60,11 +60,11 @@ ROUND_TRIP = b"BES"
 
 @pytest.fixture
 def gateway(wire: Path, database: str, directory: DataDirectory, serve: Callable[..., Server]) -> Server:
-    """A gateway with one recorded connection, and a queue."""
+    """A gateway with one recorded connection, and a queue. It greets no other gateway."""
     with psycopg.connect(socket_uri(directory, database=database), autocommit=True) as owner:
         owner.execute("select pgmq_admin.create_queue('kept')")
     uri = f"postgresql://authenticator@/{database}?host={wire}&sslmode=disable"
-    return serve(database, PGRST_DB_URI=uri, PGRST_DB_POOL="1")
+    return serve(database, PGRST_DB_URI=uri, PGRST_DB_POOL="1", PGRST_DB_CHANNEL_ENABLED="false")
 
 
 def test_a_request_is_one_round_trip(kinds: Kinds, gateway: Server, bearer: Bearer) -> None:
