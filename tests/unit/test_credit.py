@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from pgmq_gateway.auth.caller import Caller
@@ -16,6 +17,7 @@ from pgmq_gateway.waiting import credit_checks
 from pgmq_gateway.waiting.credit import Credit, Settlements, extended
 from pgmq_gateway.waiting.credit_checks import FIRST_CHECK_SECONDS, CreditChecks, Turn
 from pgmq_gateway.waiting.stream_calls import StreamCalls
+from tests.waiting import until_async
 
 RECEIPT = "7.1.1795988748607430"
 
@@ -138,45 +140,93 @@ class Checked:
 
 @dataclass
 class Database:
-    """An executor of a database in which all messages are settled."""
+    """An executor of a database in which all messages are settled, and some queues are locked."""
 
     asked: list[tuple[str, set[str]]] = field(default_factory=list)
+    locks: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         queue, *receipts = call.statement.texts
         self.asked.append((f"{caller.role} {queue}", set(receipts)))
+        if queue in self.locks:
+            await self.locks[queue].wait()
         return Answer(None, 0, "[]")
+
+
+class Bench:
+    """The checks of streams of one message each."""
+
+    def __init__(self) -> None:
+        self.settlements, self.database = Settlements(), Database()
+        self.checks = CreditChecks(self.database, self.settlements)
+        self.gone = False
+
+    def stream(self, role: str, receipt: str, limit: int = 1, queue: str = "jobs") -> Checked:
+        woken = asyncio.Event()
+        read = msgspec.structs.replace(called("read", None), abandoned=lambda: self.gone)
+        checked = Checked(
+            Caller(role, "{}", anonymous=False),
+            StreamCalls(read, {}, Catalog(())),
+            Credit(limit, self.settlements, woken.set),
+            woken,
+        )
+        checked.credit.use(queue, receipt)
+        self.checks.add(checked)
+        return checked
 
 
 async def test_one_call_checks_all_streams_of_a_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that are not hurried, but none that has half of its credit left."""
     monkeypatch.setattr(credit_checks, "OTHERS_SECONDS", 0)
-    monkeypatch.setattr(credit_checks, "CLIENTS_SECONDS", 0)
-    settlements, database = Settlements(), Database()
-    checks = CreditChecks(database, settlements)
-
-    def stream(role: str, receipt: str, limit: int = 1) -> Checked:
-        woken = asyncio.Event()
-        checked = Checked(
-            Caller(role, "{}", anonymous=False),
-            StreamCalls(called("read", None), {}, Catalog(())),
-            Credit(limit, settlements, woken.set),
-            woken,
-        )
-        checked.credit.use("jobs", receipt)
-        checks.add(checked)
-        return checked
-
-    waiting = [stream("a", "1.1.5"), stream("a", "2.1.5"), stream("b", "3.1.5")]
+    bench = Bench()
+    waiting = [bench.stream("a", "1.1.5"), bench.stream("a", "2.1.5"), bench.stream("b", "3.1.5")]
     for one in waiting:
-        checks.hurry(one)
-    low, with_credit = stream("c", "4.1.5"), stream("a", "5.1.5", 2)
+        bench.checks.hurry(one)
+    low, with_credit = bench.stream("c", "4.1.5"), bench.stream("a", "5.1.5", 2)
     for one in (*waiting, low):
         await one.woken.wait()
-    assert sorted(database.asked) == [("a jobs", {"1.1.5", "2.1.5"}), ("b jobs", {"3.1.5"}), ("c jobs", {"4.1.5"})]
+    assert sorted(bench.database.asked) == [
+        ("a jobs", {"1.1.5", "2.1.5"}),
+        ("b jobs", {"3.1.5"}),
+        ("c jobs", {"4.1.5"}),
+    ]
     assert [one.credit.left for one in (*waiting, low, with_credit)] == [1, 1, 1, 1, 1]
     for one in (*waiting, low, with_credit):
-        checks.remove(one)
+        bench.checks.remove(one)
+
+
+async def test_a_locked_queue_does_not_stop_the_checks_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credit_checks, "CHECK_SECONDS", 0.01)
+    bench = Bench()
+    lock = bench.database.locks["locked"] = asyncio.Event()
+    locked = [bench.stream(role, receipt, queue="locked") for role, receipt in (("a", "1.1.5"), ("b", "2.1.5"))]
+    other = bench.stream("c", "3.1.5")
+    for one in (*locked, other):
+        bench.checks.hurry(one)
+    await until_async(other.woken.is_set)
+    # No connection more is used for the locked queue.
+    assert [asked for asked, _ in bench.database.asked] == ["a locked", "c jobs"]
+    lock.set()
+    for one in locked:
+        await until_async(one.woken.is_set)
+    assert [asked for asked, _ in bench.database.asked] == ["a locked", "c jobs", "b locked"]
+    for one in (*locked, other):
+        bench.checks.remove(one)
+
+
+async def test_a_lost_client_is_noticed_during_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credit_checks, "CHECK_SECONDS", 60)
+    monkeypatch.setattr(credit_checks, "CLIENTS_SECONDS", 0.01)
+    bench = Bench()
+    lock = bench.database.locks["locked"] = asyncio.Event()
+    stream = bench.stream("a", "1.1.5", queue="locked")
+    bench.checks.hurry(stream)
+    await until_async(lambda: bench.database.asked != [])
+    assert not stream.woken.is_set()
+    bench.gone = True
+    await until_async(stream.woken.is_set)
+    bench.checks.remove(stream)
+    lock.set()
 
 
 def test_checks_that_return_no_credit_become_less_frequent() -> None:

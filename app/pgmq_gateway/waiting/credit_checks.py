@@ -22,7 +22,9 @@ OTHERS_SECONDS = 5.0
 MAX_OTHERS = 100
 # Between looks for clients that have disconnected.
 CLIENTS_SECONDS = 1.0
-# The checks of all streams use at most a quarter of one connection's time.
+# A check that takes longer goes on beside the others, but no further one of its queue begins meanwhile.
+CHECK_SECONDS = 1.0
+# Checks of up to a third of a second use at most a quarter of one connection's time.
 PAUSE_PER_SECOND_OF_WORK = 3
 MAX_RECEIPTS = 1000
 # Errors after which the check is repeated.
@@ -73,7 +75,9 @@ class CreditChecks:
         self._settlements = settlements
         self._turns: dict[Stream, Turn] = {}
         self._hurried = asyncio.Event()
-        self._clients_at = 0.0
+        # The checks that take long, by queue.
+        self._slow: dict[str, asyncio.Task[None]] = {}
+        self._clients_timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def add(self, stream: Stream) -> None:
@@ -81,6 +85,8 @@ class CreditChecks:
         self._turns[stream] = Turn(_now() + OTHERS_SECONDS, 0.0)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
+        if self._clients_timer is None:
+            self._wake_abandoned_later()
 
     def remove(self, stream: Stream) -> None:
         """Check a stream no more."""
@@ -95,7 +101,6 @@ class CreditChecks:
         try:
             while self._turns:
                 await self._rest()
-                self._wake_abandoned()
                 await self._check_due()
         finally:
             self._task = None
@@ -105,29 +110,45 @@ class CreditChecks:
         await asyncio.sleep(FIRST_CHECK_SECONDS)
         with suppress(TimeoutError):
             hurried = [turn.at for turn in self._turns.values() if turn.pause]
-            async with asyncio.timeout_at(min([self._clients_at, *hurried])):
+            async with asyncio.timeout_at(min([_now() + LONGEST_PAUSE_SECONDS, *hurried])):
                 await self._hurried.wait()
         self._hurried.clear()
 
+    def _wake_abandoned_later(self) -> None:
+        self._clients_timer = asyncio.get_running_loop().call_later(CLIENTS_SECONDS, self._wake_abandoned)
+
     def _wake_abandoned(self) -> None:
         """Let streams end that have lost their client."""
-        if _now() < self._clients_at:
-            return
-        self._clients_at = _now() + CLIENTS_SECONDS
+        self._clients_timer = None
         for stream in self._turns:
             if stream.calls.abandoned() or stream.calls.followed():
                 stream.wake()
+        if self._turns:
+            self._wake_abandoned_later()
 
     async def _check_due(self) -> None:
         due = self._due()
         for (caller, _, queue), group in _grouped(due).items():
+            if queue in self._slow:
+                continue
             began = _now()
-            await self._check(caller, queue, group)
-            await asyncio.sleep(PAUSE_PER_SECOND_OF_WORK * (_now() - began))
+            check = asyncio.create_task(self._check(caller, queue, group))
+            await asyncio.wait([check], timeout=CHECK_SECONDS)
+            if not check.done():
+                self._let_go_on(check, queue, group)
+            await asyncio.sleep(min(PAUSE_PER_SECOND_OF_WORK * (_now() - began), LONGEST_PAUSE_SECONDS))
         for stream, turn in due.items():
             # Unless it has ended, or used up what was returned.
             if self._turns.get(stream) is turn:
                 self._turns[stream] = turn.following(stream.credit.left, _now())
+
+    def _let_go_on(self, check: "asyncio.Task[None]", queue: str, streams: Iterable[Stream]) -> None:
+        """Wait no longer for a check. Next time, the other streams of its queue come first."""
+        self._slow[queue] = check
+        check.add_done_callback(lambda _: self._slow.pop(queue))
+        for stream in streams:
+            if (turn := self._turns.pop(stream, None)) is not None:
+                self._turns[stream] = turn
 
     def _due(self) -> Mapping[Stream, Turn]:
         now = _now()
