@@ -357,6 +357,7 @@ def test_during_an_outage_one_group_tries_each_second(bench: Bench) -> None:
     with pytest.raises(Unavailable):
         waiters[49].group.result(waiters[49])
     bench.timers.advance(PAUSE_SECONDS)
+    bench.outage.end()
     miss(waiters[10])
     bench.timers.advance(0)
     # It was woken meanwhile, so it tries once more.
@@ -364,6 +365,68 @@ def test_during_an_outage_one_group_tries_each_second(bench: Bench) -> None:
     assert len(attempting(waiters)) == 1 + PART
     bench.timers.advance(PAUSE_SECONDS)
     assert attempting(waiters) == list(range(50))
+
+
+def test_a_full_pool_pauses_only_the_groups_that_met_it(bench: Bench) -> None:
+    """Longer each time, and one attempt follows."""
+    flood = [bench.idle(32, bench.group(f"user {number}")) for number in range(50)]
+    other = WaiterQueue("other", bench.timers, bench.outside.sources)
+    victim, own = bench.idle(2, WaiterGroup(flood[0][0].group.key, [other], bench.timers, bench.outage))
+    other.add(victim.group)
+    for waiters in flood:
+        waiters[0].group.wake(32)
+        for waiter in waiters:
+            waiter.group.pause(waiter, PoolTimeout())
+    other.wake(2, sent=True)
+    assert attempting([victim, own]) == [0, 1]
+    miss(own)
+    victim.group.pause(victim, PoolTimeout())
+    # Its own attempt was served.
+    assert own.group.result(own) == EMPTY
+    tries = []
+    for _ in range(31):
+        bench.queue.wake_each()
+        bench.timers.advance(1)
+        trying = [waiter for waiters in flood for waiter in waiters if waiter.attempting]
+        tries.append(len(trying))
+        for waiter in trying:
+            waiter.group.pause(waiter, PoolTimeout())
+    assert [number for number, count in enumerate(tries, 1) if count] == [1, 3, 7, 15, 23, 31]
+    assert set(tries) == {0, 50}
+
+
+def test_a_served_attempt_ends_the_pauses(bench: Bench) -> None:
+    first, second = bench.idle(2)
+    for seconds in (1, 2):
+        bench.queue.wake(2)
+        for waiter in (first, second):
+            if waiter.attempting:
+                waiter.group.pause(waiter, PoolTimeout())
+        bench.timers.advance(seconds)
+    find(first, more=True)
+    assert second.attempting
+    second.group.pause(second, PoolTimeout())
+    bench.timers.advance(1)
+    assert second.attempting
+
+
+def test_a_rate_limited_group_does_not_hold_up_the_others_during_an_outage(bench: Bench) -> None:
+    """The next one tries at once, but each group no earlier than its own limit allows."""
+    limited, other = bench.users(50), bench.users(1)[0]
+    bench.outage.begin(Unavailable())
+    for waiter in (*limited, other):
+        waiter.group.wake()
+    bench.timers.advance(PAUSE_SECONDS)
+    for number in range(50):
+        assert attempting(limited) == [number]
+        assert not other.attempting
+        limited[number].group.postpone(limited[number], PoolTimeout(), 5)
+        bench.timers.advance(0)
+    assert other.attempting
+    other.group.hold(other, Unavailable())
+    bench.timers.advance(4)
+    assert attempting(limited) == []
+    assert other.attempting
 
 
 def test_groups_of_one_caller_are_woken_in_turn(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """Calls that wait, before an executor whose answers a test chooses."""
 
 import asyncio
+from contextlib import suppress
 from functools import cache
 from types import SimpleNamespace
 from typing import cast
@@ -11,7 +12,17 @@ import pytest
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.call import Answer, Call, executable
 from pgmq_gateway.calls.catalog import Catalog, Function, Result
+from pgmq_gateway.errors import (
+    ConnectionLost,
+    GatewayError,
+    NotSingular,
+    PoolTimeout,
+    StatementTimeout,
+    Unavailable,
+)
 from pgmq_gateway.http.request import RequestSettings
+from pgmq_gateway.limits.throttle import TooMany
+from pgmq_gateway.settings.ratelimit import RateLimit
 from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.executor import WaitingExecutor
 from pgmq_gateway.waiting.waiter_queue import Sources
@@ -25,15 +36,18 @@ WORKER = Caller("worker", "{}", anonymous=False)
 
 
 class Database:
-    """Answers the calls on each queue with what `answers` has for it next, and then with nothing."""
+    """Answers the calls on each queue with what `answers` has for it next, and then with nothing; or raises `error`."""
 
     def __init__(self) -> None:
         self.answers: dict[str | None, list[Answer]] = {}
+        self.error: GatewayError | None = None
         self.executed: list[str | None] = []
 
     async def execute(self, caller: Caller, call: Call) -> Answer:
         assert caller == WORKER
         self.executed.append(call.body)
+        if self.error is not None:
+            raise self.error
         answers = self.answers.get(call.body)
         return answers.pop(0) if answers else EMPTY
 
@@ -147,3 +161,35 @@ async def test_a_group_exists_until_its_last_waiter_has_left() -> None:
     assert waiters.enter(WORKER, call(JOBS, wait=60)).group is group
     waiters.leave(first)
     assert group.call is not first.call
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (None, True),
+        (StatementTimeout(), True),
+        (NotSingular(2), True),
+        (PoolTimeout(), True),
+        (Unavailable(), False),
+        (ConnectionLost(), False),
+        (TooMany(RateLimit("worker", 1, 1, 1, "requests", ""), 1), False),
+    ],
+)
+async def test_every_response_of_postgres_ends_an_outage(error: GatewayError | None, ends: bool) -> None:
+    bench = Bench()
+    outage = bench.executor.waiters.outage
+    outage.begin(Unavailable())
+    bench.database.error = error
+    with suppress(GatewayError):
+        await bench.executor.execute(WORKER, call(JOBS))
+    assert (outage.error is None) is ends
+
+
+async def test_a_full_pool_ends_no_wait() -> None:
+    bench = Bench()
+    bench.database.error = PoolTimeout()
+    jobs = await bench.wait(JOBS)
+    assert bench.executor.waiters.outage.error is None
+    bench.executor.end()
+    with pytest.raises(PoolTimeout):
+        await jobs

@@ -81,7 +81,12 @@ class WaitingExecutor:
 
     async def _execute(self, caller: Caller, call: Call) -> Answer:
         """Run a call, and tell others what it has done: also an attempt that finds nothing can move messages."""
-        answer = await self._executor.execute(caller, call)
+        try:
+            answer = await self._executor.execute(caller, call)
+        except GatewayError as error:
+            self.waiters.outage.failed(error)
+            raise
+        self.waiters.outage.end()
         self._note_settled(call, answer)
         # The wake-ups of a stored answer were announced when it was stored.
         if not answer.replayed and (self.waiters.queues or self._others.wanted_elsewhere):
@@ -134,7 +139,10 @@ class WaitingExecutor:
         except TooMany as error:
             self._counters.attempts["error"] += 1
             group.postpone(waiter, error, _repeat_after(error))
-        except (Unavailable, PoolTimeout) as error:
+        except PoolTimeout as error:
+            self._counters.attempts["error"] += 1
+            group.pause(waiter, error)
+        except Unavailable as error:
             self._counters.attempts["error"] += 1
             group.hold(waiter, error)
         else:

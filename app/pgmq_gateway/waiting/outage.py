@@ -5,7 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pgmq_gateway.errors import GatewayError
+from pgmq_gateway.errors import ConnectionLost, GatewayError, Unavailable
+from pgmq_gateway.limits.throttle import TooMany, TooManyAtOnce
 
 if TYPE_CHECKING:
     from pgmq_gateway.waiting.waiter_group import Timers, WaiterGroup
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 1.0
 # Afterwards so many go on at a time: a thousand a second.
 PART, PART_SECONDS = 20, 0.02
+# Errors of calls to which no Postgres has responded. That of a full pool is none: its connections work.
+NO_RESPONSE = (Unavailable, ConnectionLost, TooMany, TooManyAtOnce)
 
 
 class Outage:
-    """Holds the groups that are woken after an attempt that the database did not serve, until it serves one.
+    """Holds the groups that are woken while the database cannot be reached, until it responds to a call.
 
     error  that of the last attempt; None: there is no outage
     """
@@ -26,17 +29,32 @@ class Outage:
         self.error: GatewayError | None = None
         self._timers = timers
         self._held: OrderedDict[WaiterGroup, None] = OrderedDict()
+        self._trying: WaiterGroup | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, error: GatewayError) -> None:
-        """Note an attempt that the database did not serve."""
+        """Note an attempt that could not reach the database."""
         self.error = error
 
     def end(self) -> None:
-        """Note an attempt that the database served. The groups that are held go on, but not all at once."""
+        """Note that the database responds. The groups that are held go on, but not all at once."""
         if self.error is not None:
-            self.error = None
+            self.error = self._trying = None
             self._schedule(0.0)
+
+    def failed(self, error: GatewayError) -> None:
+        """Note the error of a call."""
+        if not isinstance(error, NO_RESPONSE):
+            self.end()
+
+    def skip(self, group: "WaiterGroup") -> None:
+        """Hold a group no more that is postponed by itself. If it was trying, the next one tries at once."""
+        self._held.pop(group, None)
+        if group is self._trying:
+            self._trying = None
+            self._stop()
+            if self._held:
+                self._schedule(0.0)
 
     def holds(self, group: "WaiterGroup") -> bool:
         """Hold a group that was woken. False if it can go on."""
@@ -56,7 +74,7 @@ class Outage:
         """Forget a group without waiters."""
         self._held.pop(group, None)
         if not self._held:
-            self.error = None
+            self.error = self._trying = None
             self._stop()
 
     def _schedule(self, seconds: float) -> None:
@@ -73,7 +91,7 @@ class Outage:
         """Let one group try, or after the outage some go on."""
         self._timer = None
         if self.error is not None:
-            group = next(iter(self._held))
+            group = self._trying = next(iter(self._held))
             self._held.move_to_end(group)
             self._schedule(PAUSE_SECONDS)
             group.attempt()

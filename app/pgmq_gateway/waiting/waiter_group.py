@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS = 32
 # After the first wake-up in vain; doubled with each further one, except for messages that the group sees.
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.05, 1.0
+# After attempts for which no connection became free.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 8.0
 # Of attempts that are not counted.
 NO_ROUND = -1
 
@@ -59,6 +61,8 @@ class WaiterGroup:
         self._round = 0
         # The rest after the last wake-up in vain; 0: a message was found since.
         self._rest = self._missed_at = self._postponed_until = 0.0
+        # The pause after the last attempt without a connection; 0: one was served since.
+        self._pause = 0.0
         self._timer: asyncio.TimerHandle | None = None
         # Of the last attempt that did not end a wait: that of waiters without an answer of their own.
         self._outcome: Answer | GatewayError | None = None
@@ -109,9 +113,8 @@ class WaiterGroup:
         counted = number if len(self.queues) == 1 else 0
         for queue in self.queues:
             queue.found(counted)
-        self._rest = self._postponed_until = 0.0
+        self._rest = self._pause = self._postponed_until = 0.0
         self._round += 1
-        self._outage.end()
         if more:
             self._try_next()
         self._continue()
@@ -120,7 +123,7 @@ class WaiterGroup:
         """End an attempt that found nothing. It is repeated at once if it was woken meanwhile."""
         self._stop(waiter)
         self._return(waiter, outcome)
-        self._outage.end()
+        self._pause = 0.0
         for queue in self.queues:
             queue.missed()
         if waiter.woken_at and waiter.round == self._round:
@@ -136,10 +139,19 @@ class WaiterGroup:
         self._stop(waiter)
         self._return(waiter, outcome)
         self._postponed_until = max(self._postponed_until, self._timers.time() + seconds)
+        self._outage.skip(self)
         self.wake(exact=waiter.exact)
 
+    def pause(self, waiter: Waiter, outcome: GatewayError) -> None:
+        """End an attempt for which no connection became free. One is repeated, after a longer pause each time."""
+        seconds = 0.0
+        # Attempts that fail during the pause began before it.
+        if self._timers.time() >= self._postponed_until:
+            seconds = self._pause = min(max(FIRST_PAUSE_SECONDS, 2 * self._pause), LONGEST_PAUSE_SECONDS)
+        self.postpone(waiter, outcome, seconds)
+
     def hold(self, waiter: Waiter, outcome: GatewayError) -> None:
-        """End an attempt that the database did not serve. It is repeated after the outage."""
+        """End an attempt that could not reach the database. It is repeated after the outage."""
         self._stop(waiter)
         self._return(waiter, outcome)
         self._outage.begin(outcome)
@@ -197,20 +209,23 @@ class WaiterGroup:
 
     def _continue(self) -> None:
         """Start the attempts of the wake-ups so far: at most MAX_ATTEMPTS at a time, and one after a rest."""
-        if not self._wakeups or self._outage.holds(self):
+        if not self._wakeups:
             return
         rests_until = self._rests_until()
         if self._timers.time() < rests_until:
             self._continue_at(rests_until)
             return
-        # After a rest, one attempt stands for all wake-ups.
-        places = (1 if self._rest else MAX_ATTEMPTS) - self._attempting
+        if self._outage.holds(self):
+            return
+        # After a rest or a pause, one attempt stands for all wake-ups.
+        one = self._rest > 0 or self._pause > 0
+        places = (1 if one else MAX_ATTEMPTS) - self._attempting
         number = min(self._wakeups, places, len(self._idle))
         if number <= 0:
             return
         for _ in range(number):
             self._wake_first()
-        self._wakeups = self._wakeups - number if self._idle and not self._rest else 0
+        self._wakeups = self._wakeups - number if self._idle and not one else 0
         self._exact = self._exact and self._wakeups > 0
 
     def _try_next(self) -> None:

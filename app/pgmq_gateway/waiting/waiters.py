@@ -42,6 +42,7 @@ class Waiters:
     """The waiters with their groups and waiter queues, which exist while they have waiters.
 
     queues  by the name of the message queue, in lower case
+    outage  of the database
     """
 
     def __init__(self, counters: Counters, sources: Sources, max_waiting: int, wall_clock: Callable[[], float]) -> None:
@@ -52,7 +53,7 @@ class Waiters:
         self._wall_clock = wall_clock
         self._groups: dict[GroupKey, WaiterGroup] = {}
         self._timers: dict[Waiter, asyncio.TimerHandle] = {}
-        self._outage = Outage()
+        self.outage = Outage()
         self._ended = False
 
     @contextmanager
@@ -74,7 +75,7 @@ class Waiters:
         group = self._groups.get(key)
         if group is None:
             queues = [self._queue(name, loop) for name in names]
-            group = self._groups[key] = WaiterGroup(key, queues, loop, self._outage)
+            group = self._groups[key] = WaiterGroup(key, queues, loop, self.outage)
             for queue in group.queues:
                 queue.add(group)
         waiter = group.enter(call)
