@@ -10136,15 +10136,16 @@ CREATE TABLE pgmq_gateway.maintenance (
 );
 
 CREATE VIEW pgmq_gateway.message_tables AS
- SELECT oid,
-    relname,
-    relrowsecurity,
+ SELECT c.oid,
+    c.relname,
+    c.relrowsecurity,
     (EXISTS ( SELECT
            FROM (pg_index i
              JOIN pg_attribute a ON (((a.attrelid = i.indrelid) AND (a.attnum = i.indkey[0]))))
           WHERE ((i.indrelid = c.oid) AND (a.attname = 'vt'::name) AND i.indisvalid AND (i.indpred IS NULL)))) AS indexed
-   FROM pg_class c
-  WHERE ((relnamespace = ('pgmq'::regnamespace)::oid) AND (relkind = ANY (ARRAY['r'::"char", 'p'::"char"])));
+   FROM (pg_class c
+     JOIN pg_namespace n ON ((n.oid = c.relnamespace)))
+  WHERE ((n.nspname = 'pgmq'::name) AND (c.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])));
 
 CREATE TABLE pgmq_gateway.migrations (
     number integer NOT NULL,

@@ -14,7 +14,8 @@ select
         join pg_catalog.pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
         where i.indrelid = c.oid and a.attname = 'vt' and i.indisvalid and i.indpred is null) as indexed
 from pg_catalog.pg_class as c
-where c.relnamespace = 'pgmq'::regnamespace and c.relkind in ('r', 'p');
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = 'pgmq' and c.relkind in ('r', 'p');
 grant select on pgmq_gateway.message_tables to pgmq_definer;
 
 -- The state of one queue for each name, in their order.
