@@ -9,7 +9,8 @@ from pgmq_gateway.errors import ConnectionLost, GatewayError, Unavailable
 from pgmq_gateway.limits.throttle import TooMany, TooManyAtOnce
 
 if TYPE_CHECKING:
-    from pgmq_gateway.waiting.waiter_group import Timers, WaiterGroup
+    from pgmq_gateway.waiting.timers import Timers
+    from pgmq_gateway.waiting.waiter_group import WaiterGroup
 
 # One of the groups that are held tries after each pause.
 PAUSE_SECONDS = 1.0
@@ -30,7 +31,7 @@ class Outage:
         self._timers = timers
         self._held: OrderedDict[WaiterGroup, None] = OrderedDict()
         self._trying: WaiterGroup | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     def begin(self, error: GatewayError) -> None:
         """Note an attempt that could not reach the database."""

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from pgmq_gateway.auth.caller import Caller
-from pgmq_gateway.waiting.waiter_group import MAX_ATTEMPTS, Timers, WaiterGroup
+from pgmq_gateway.waiting.timers import Timers
+from pgmq_gateway.waiting.waiter_group import MAX_ATTEMPTS, WaiterGroup
 
 # A wake-up is passed on to further groups, which may not see the message either, at this rate.
 IN_TURN_PER_SECOND = 50
@@ -32,7 +33,7 @@ class Turns:
         self._exact = self._undecided = False
         # Groups that may be woken now although no messages are found.
         self._allowance, self._allowance_at = float(MAX_ATTEMPTS), timers.time()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     def add(self, group: WaiterGroup) -> None:
         """Add a group."""

@@ -1,14 +1,14 @@
 """Waiters with the same caller, function, statement and body: they find the same messages."""
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pgmq_gateway.calls.call import Answer, Call
 from pgmq_gateway.errors import GatewayError
+from pgmq_gateway.waiting.timers import Alarm, Timers
 from pgmq_gateway.waiting.waiter import Waiter
 
 if TYPE_CHECKING:
@@ -24,14 +24,6 @@ FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.05, 1.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 8.0
 # Of attempts that are not counted.
 NO_ROUND = -1
-
-
-class Timers(Protocol):
-    """The part of an event loop that is replaced in tests."""
-
-    def time(self) -> float: ...
-
-    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle: ...
 
 
 class WaiterGroup:
@@ -63,7 +55,7 @@ class WaiterGroup:
         self._rest = self._missed_at = self._postponed_until = 0.0
         # The pause after the last attempt without a connection; 0: one was served since.
         self._pause = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(timers, self._continue)
         # Of the last attempt that did not end a wait: that of waiters without an answer of their own.
         self._outcome: Answer | GatewayError | None = None
 
@@ -182,8 +174,7 @@ class WaiterGroup:
     def close(self) -> None:
         """End its timers."""
         self._outage.forget(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
 
     def _start(self, waiter: Waiter) -> None:
         self._attempting += 1
@@ -213,7 +204,7 @@ class WaiterGroup:
             return
         rests_until = self._rests_until()
         if self._timers.time() < rests_until:
-            self._continue_at(rests_until)
+            self._alarm.set(rests_until)
             return
         if self._outage.holds(self):
             return
@@ -238,14 +229,3 @@ class WaiterGroup:
         waiter.woken_at, waiter.exact = self._timers.time(), self._exact
         self._start(waiter)
         return waiter
-
-    def _continue_at(self, when: float) -> None:
-        if self._timer is not None:
-            if self._timer.when() <= when:
-                return
-            self._timer.cancel()
-        self._timer = self._timers.call_at(when, self._end_rest)
-
-    def _end_rest(self) -> None:
-        self._timer = None
-        self._continue()

@@ -13,8 +13,9 @@ from pgmq_gateway.waiting.clock import Clock
 from pgmq_gateway.waiting.policy_probe import PolicyProbe
 from pgmq_gateway.waiting.queue_names import UNKNOWN
 from pgmq_gateway.waiting.queue_probe import QueueState
+from pgmq_gateway.waiting.timers import Alarm, Timers
 from pgmq_gateway.waiting.turns import Turns
-from pgmq_gateway.waiting.waiter_group import Timers, WaiterGroup
+from pgmq_gateway.waiting.waiter_group import WaiterGroup
 from pgmq_gateway.waiting.wakeups import Wakeups
 
 # A send that was not notified can be committed later than the throttle of `wake` ends.
@@ -49,8 +50,8 @@ class WaiterQueue:
         self._state: QueueState | None = None
         # The newest visible time of the last look that woke waiters, unless messages were found since then.
         self._newest: float | None = None
-        self._due: asyncio.TimerHandle | None = None
-        self._again: asyncio.TimerHandle | None = None
+        self._due = Alarm(timers, self._wake_due)
+        self._again: asyncio.Handle | None = None
         self._again_until = 0.0
         # Asks for the groups that see a message, and the messages reported meanwhile.
         self._asking: asyncio.Task[None] | None = None
@@ -87,12 +88,7 @@ class WaiterQueue:
 
     def wake_later(self, seconds: float) -> None:
         """Wake a waiter when a message becomes visible, and look when the next one does. Only the earliest is kept."""
-        due = self._timers.time() + seconds
-        if self._due is not None:
-            if self._due.when() <= due:
-                return
-            self._due.cancel()
-        self._due = self._timers.call_at(due, self._wake_due)
+        self._due.set(self._timers.time() + seconds)
 
     def look_again(self) -> None:
         """Look twice for messages that were sent soon after a notification, and are not notified."""
@@ -153,7 +149,8 @@ class WaiterQueue:
         self._sources.wakeups.unwanted(self.name)
         self._sources.policies.forget(self.name)
         self._turns.close()
-        for timer in (self._due, self._again, self._asking):
+        self._due.cancel()
+        for timer in (self._again, self._asking):
             if timer is not None:
                 timer.cancel()
 
@@ -216,7 +213,6 @@ class WaiterQueue:
         return {group: (group.key.caller, group.call) for group in self.groups}
 
     def _wake_due(self) -> None:
-        self._due = None
         self.wake()
         self._sources.clock.look(self.name)
 

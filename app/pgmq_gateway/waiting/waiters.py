@@ -18,8 +18,9 @@ from pgmq_gateway.waiting.counters import Counters
 from pgmq_gateway.waiting.expiry import expires_in
 from pgmq_gateway.waiting.outage import Outage
 from pgmq_gateway.waiting.queue_names import queue_names
+from pgmq_gateway.waiting.timers import Timers
 from pgmq_gateway.waiting.waiter import Waiter
-from pgmq_gateway.waiting.waiter_group import Timers, WaiterGroup
+from pgmq_gateway.waiting.waiter_group import WaiterGroup
 from pgmq_gateway.waiting.waiter_queue import Sources, WaiterQueue
 
 
