@@ -253,7 +253,7 @@ async def window(chromium: Browser) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def board(window: Page, dashboard: Dashboard, complaints: list[str]) -> AsyncIterator[Page]:
-    """That tab, of 1440 x 900 pixels, without cookies and storage. Errors in its console fail the test."""
+    """The tab of all tests, of 1440 x 900 pixels, without cookies and storage. Errors in its console fail the test."""
     await window.set_viewport_size({"width": 1440, "height": 900})
     await window.emulate_media(color_scheme="light")
     with listening(window, complaints):

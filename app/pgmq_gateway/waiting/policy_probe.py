@@ -52,7 +52,7 @@ TRANSIENT_SQLSTATES = frozenset({None, LOCKED_SQLSTATE, STALE_SQLSTATE})
 
 
 class Sighting(NamedTuple, Generic[K]):
-    """What a probe has found.
+    """The result of a probe.
 
     groups    the waiter groups whose caller sees a message
     messages  the number of messages that they may see: those that are new, or new to some of these groups
@@ -74,7 +74,7 @@ class PolicyJudgement(NamedTuple):
 
 
 class Common(NamedTuple):
-    """What the callers of a crowd have in common, for one statement. Clients cannot make many of them."""
+    """The values that one statement uses for all callers of a crowd. Clients cannot make many of them."""
 
     role: str
     schemas: str
@@ -100,7 +100,7 @@ def _place(context: Context) -> Place:
 
 
 class Crowd:
-    """What the last probe of the callers of a crowd found.
+    """The result of the last probe of the callers of a crowd.
 
     groups           the waiter groups that it was for
     since            the time up to which messages were found; None: there was no probe
@@ -213,7 +213,7 @@ class PolicyProbe:
                 crowd.groups = crowd.groups - frozenset(groups)
 
     def forget(self, queue: str) -> None:
-        """Nothing waits for this queue any more. A pause is kept, for the callers that come next."""
+        """Forget a queue without waiters, except its pause: it is for the callers that come next."""
         probed = self._queues.get(queue)
         if probed is not None and not probed.paused:
             del self._queues[queue]
