@@ -36,12 +36,15 @@ EPSILON_SECONDS = 1e-6
 
 
 class TooMany(GatewayError):
-    """A request above the rate limit. Nothing was executed."""
+    """A request above the rate limit. Nothing was executed.
+
+    retry_after  seconds
+    """
 
     status, code = 429, "PGMQ429"
 
     def __init__(self, limit: RateLimit, wait: float) -> None:
-        seconds = max(1, math.ceil(wait - EPSILON_SECONDS))
+        self.retry_after = seconds = max(1, math.ceil(wait - EPSILON_SECONDS))
         super().__init__(
             f"Too many {limit.unit}",
             _stated(limit),

@@ -138,7 +138,7 @@ class WaitingExecutor:
             self._missed(waiter, error)
         except TooMany as error:
             self._counters.attempts["error"] += 1
-            group.postpone(waiter, error, _repeat_after(error))
+            group.postpone(waiter, error, error.retry_after)
         except PoolTimeout as error:
             self._counters.attempts["error"] += 1
             group.pause(waiter, error)
@@ -190,7 +190,3 @@ def _requested(call: Call) -> int:
     """The messages that a call reads at most, as far as that is known."""
     function = queue_function(call.function.schema, call.function.name)
     return 1 if function is None else requested(function, call)
-
-
-def _repeat_after(error: GatewayError) -> float:
-    return float(dict(error.headers)["Retry-After"])

@@ -225,7 +225,7 @@ class Stream:
         try:
             answer = read.result()
         except TooMany as error:
-            self._paused_until = self._now() + float(dict(error.headers)["Retry-After"])
+            self._paused_until = self._now() + error.retry_after
         except UNAVAILABLE:
             self._paused_until = self._now() + PAUSE_SECONDS
             await self._write(write, events.UNAVAILABLE)
