@@ -21,5 +21,5 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD python -c "from urllib.request import urlopen; urlopen('http://127.0.0.1:${PGRST_ADMIN_SERVER_PORT:-3001}/live', timeout=2)"
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["pgmq-gateway"]
-# The dashboard runs in a container of its own: docs/dashboard.md.
+# The dashboard runs in a container of its own: docs/guides/dashboard.md.
 CMD ["serve", "--no-dashboard"]

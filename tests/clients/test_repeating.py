@@ -1,4 +1,4 @@
-"""The programs of docs/idempotency.md: their first attempt is executed, and its response is lost."""
+"""The programs of docs/guides/idempotency.md: their first attempt is executed, and its response is lost."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.databases import Sql
 from tests.nodejs import NODE
 from tests.proxy import Proxy
 
-PAGE = (REPOSITORY / "docs" / "idempotency.md").read_text()
+PAGE = (REPOSITORY / "docs" / "guides" / "idempotency.md").read_text()
 
 
 def program(language: str, queue: str) -> str:

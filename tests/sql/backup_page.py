@@ -1,4 +1,4 @@
-"""The commands of docs/backup.md, by section, and a shell to paste them into."""
+"""The commands of docs/operating/backup.md, by section, and a shell to paste them into."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pgmq_gateway.embedded.cluster import binary
 from tests import server
 from tests.server import PROGRAM
 
-PAGE = (Path(__file__).parents[2] / "docs" / "backup.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "operating" / "backup.md").read_text()
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 # The programs of one's own server: Debian's oldest, older than the embedded Postgres, where there is one.
 PROGRAMS = DEBIAN[0] if DEBIAN else binary("postgres").parent

@@ -4911,7 +4911,8 @@ CREATE FUNCTION pgmq_gateway.lint_sharing(only_queue text) RETURNS SETOF pgmq_ad
             array_to_string(s.obstacles[:3], ' '))
             || case when cardinality(s.obstacles) > 3
                 then format(' And %s more.', cardinality(s.obstacles) - 3) else '' end,
-        'This is correct, but slower under load. docs/admin.md lists which functions and tables prevent sharing.'
+        'This is correct, but slower under load. docs/reference/management.md lists the functions and tables that '
+            'prevent sharing.'
     from subjects as s
     where s.obstacles <> '{}';
 $$;

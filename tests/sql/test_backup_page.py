@@ -1,4 +1,4 @@
-"""docs/backup.md works as it stands: queues, grants and policies survive each of its ways."""
+"""docs/operating/backup.md works as it stands: queues, grants and policies survive each of its ways."""
 
 import asyncio
 import shutil

@@ -94,7 +94,7 @@ async def test_pgmq_that_was_dropped_is_created_again(extended: str, connect: Co
 async def test_queues_in_the_extension_are_taken_out_and_moved_to_a_server_without_it(
     extended: str, blank_server: Cluster, connect: Connect, tmp_path: Path
 ) -> None:
-    """The commands of docs/backup.md. Before 1.6, pgmq made queues members of the extension."""
+    """The commands of docs/operating/backup.md. Before 1.6, pgmq made queues members of the extension."""
     await installed(extended)
     sql = runner(connect(extended))
     fill(sql)
@@ -105,7 +105,7 @@ async def test_queues_in_the_extension_are_taken_out_and_moved_to_a_server_witho
     async with connected(extended) as connection:
         assert (
             "pg_dump leaves out 2 tables of queues, which are members of the extension pgmq: before a dump,"
-            " take them out (docs/backup.md)"
+            " take them out (docs/operating/backup.md)"
         ) in await left_to_do(connection, "AUTHENTICATOR_PASSWORD")
     take_out, move = commands()["pgmq as an extension"]
     programs = binary("psql").parent

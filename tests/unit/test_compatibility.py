@@ -1,4 +1,4 @@
-"""docs/compatibility.md names existing cases and settings only, and all settings."""
+"""docs/reference/compatibility.md names existing cases and settings only, and all settings."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 from pgmq_gateway.settings.model import FIELDS, WITHOUT_EFFECT
 
 ROOT = Path(__file__).parents[2]
-LINES = (ROOT / "docs" / "compatibility.md").read_text().splitlines()
+LINES = (ROOT / "docs" / "reference" / "compatibility.md").read_text().splitlines()
 SETTING = re.compile(r"`((?:admin-server|client-error|db|jwt|log|openapi|pgmq-gateway|server)-[a-z0-9-]+)`")
 
 

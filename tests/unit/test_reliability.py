@@ -1,11 +1,11 @@
-"""docs/reliability.md names the tests of every fault, attack and neighbour, or the reason why there is none."""
+"""docs/explanation/reliability.md names a test of each fault, attack and neighbour, or the reason for none."""
 
 import ast
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "reliability.md").read_text()
+PAGE = (ROOT / "docs" / "explanation" / "reliability.md").read_text()
 ROW = re.compile(r"^\| ([FAN]\d+) \|.*\| ([^|]+) \|$", re.MULTILINE)
 ROWS = dict(ROW.findall(PAGE))
 NUMBERS = [*(f"F{n}" for n in range(1, 52)), *(f"A{n}" for n in range(1, 50)), *(f"N{n}" for n in range(1, 8))]

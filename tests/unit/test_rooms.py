@@ -1,4 +1,4 @@
-"""Imports go one way: from each room only to rooms below it in the lists of docs/architecture.md."""
+"""Imports go one way: from each room only to rooms below it in the lists of docs/explanation/architecture.md."""
 
 import ast
 import re
@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "app" / "pgmq_gateway"
 ROOMS, DASHBOARD = (
     re.findall(r"^(\w+)  ", block, re.MULTILINE)
-    for block in re.findall(r"```text\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.DOTALL)
+    for block in re.findall(
+        r"```text\n(.*?)```", (ROOT / "docs" / "explanation" / "architecture.md").read_text(), re.DOTALL
+    )
 )
 
 

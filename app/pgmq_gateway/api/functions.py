@@ -79,7 +79,7 @@ class Plan:
 
 
 class Functions:
-    """The functions at `/rpc/{function}`, checked in PostgREST's order (docs/compatibility.md, Order of checks)."""
+    """Functions at `/rpc/{function}`, in PostgREST's order of checks (docs/reference/compatibility.md)."""
 
     def __init__(self, settings: Settings, profiles: Profiles, watch: CatalogWatch, database: Executor) -> None:
         self._profiles = profiles

@@ -1,4 +1,4 @@
-"""API keys, as Supabase's gateway checks them in front of PostgREST (docs/compatibility.md, Roles and keys).
+"""API keys, checked as by Supabase's gateway before PostgREST (docs/reference/compatibility.md, Roles and keys).
 
 A publishable key selects the anonymous role, a secret key service_role; legacy keys are JWTs. A token in Authorization
 takes precedence over the key, unless it is a publishable or secret key itself.

@@ -1,7 +1,7 @@
 """Verification of tokens: the role that a request runs in, and the claims that SQL sees.
 
-Rules and texts are PostgREST's (docs/compatibility.md, Roles and keys): first the signature, then exp, nbf, iat and aud
-with 30 seconds of clock skew, then the role.
+Rules and texts are PostgREST's (docs/reference/compatibility.md, Roles and keys): first the signature, then exp, nbf,
+iat and aud with 30 seconds of clock skew, then the role.
 """
 
 import json

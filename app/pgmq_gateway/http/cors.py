@@ -1,4 +1,4 @@
-"""CORS, as in PostgREST (docs/compatibility.md, CORS)."""
+"""CORS, as in PostgREST (docs/reference/compatibility.md, CORS)."""
 
 from collections.abc import Collection, Iterable
 

@@ -153,7 +153,7 @@ async def left_to_do(connection: Connection, password_variable: str) -> list[str
     if members := await connection.fetchval(_MEMBERS):
         steps.append(
             f"pg_dump leaves out {members} tables of queues, which are members of the extension pgmq: before a dump,"
-            " take them out (docs/backup.md)"
+            " take them out (docs/operating/backup.md)"
         )
     rules = ["caller_owns", "foreign_trigger", "missing_table", "orphaned_queue", "service_member", "service_policy"]
     found = await connection.fetch("select message, hint from pgmq_admin.lint() where rule = any ($1)", rules)

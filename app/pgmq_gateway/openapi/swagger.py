@@ -1,4 +1,4 @@
-"""PostgREST's Swagger 2.0 document at `/` (docs/compatibility.md, The document at /)."""
+"""PostgREST's Swagger 2.0 document at `/` (docs/reference/compatibility.md, The document at /)."""
 
 from collections.abc import Iterable
 from typing import Any

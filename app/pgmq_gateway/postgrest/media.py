@@ -1,4 +1,4 @@
-"""Content negotiation: an Accept header to the representation of the result (docs/compatibility.md, Accept)."""
+"""Content negotiation: from an Accept header to a representation (docs/reference/compatibility.md, Accept)."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Prefer headers (RFC 7240) as PostgREST reads them (docs/compatibility.md, Prefer)."""
+"""Prefer headers (RFC 7240) as PostgREST reads them (docs/reference/compatibility.md, Prefer)."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass

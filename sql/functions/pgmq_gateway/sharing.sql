@@ -216,7 +216,8 @@ as $lint$
             array_to_string(s.obstacles[:3], ' '))
             || case when cardinality(s.obstacles) > 3
                 then format(' And %s more.', cardinality(s.obstacles) - 3) else '' end,
-        'This is correct, but slower under load. docs/admin.md lists which functions and tables prevent sharing.'
+        'This is correct, but slower under load. docs/reference/management.md lists the functions and tables that '
+            'prevent sharing.'
     from subjects as s
     where s.obstacles <> '{}';
 $lint$;

@@ -52,7 +52,7 @@ SECTIONS: Mapping[str, Mapping[str, Wording]] = {
 GROUPS_ON = (
     "Saving builds an index and triggers, and parks the messages of each group beyond {limit}, except those in flight. "
     "Writers wait meanwhile: some seconds for 100,000 messages. To shorten it, create the index concurrently first "
-    "(docs/groups.md)."
+    "(docs/guides/groups.md)."
 )
 GROUPS_CHANGED = (
     "Saving parks or promotes messages, so that of each group at most {limit} are visible or in flight. Writers wait "
