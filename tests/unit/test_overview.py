@@ -44,7 +44,7 @@ async def test_a_worker_that_does_not_respond_is_counted_and_not_ready() -> None
     with passing:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(overview)) as client:
             answer, _ = await asyncio.gather(client.get("http://gateway/metrics"), respond())
-    # The alert GatewayNotReady of docs/operations.md compares the two.
+    # The alert GatewayNotReady of docs/operating/metrics.md compares the two.
     assert answer.text == metrics.replace("workers 1.0", "workers 2")
 
 

@@ -1,4 +1,4 @@
-"""The examples in docs/operations.md work unchanged."""
+"""The examples in docs/operating work unchanged."""
 
 import re
 import shutil
@@ -8,14 +8,14 @@ from pathlib import Path
 from pgmq_gateway.settings.ratelimit import read_rate_limits
 from tests.conftest import missing
 
-PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+PAGES = Path(__file__).parents[2] / "docs" / "operating"
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     if not shutil.which("systemd-analyze"):
-        missing("systemd-analyze", "it reads the units of docs/operations.md")
+        missing("systemd-analyze", "it reads the units of docs/operating/systemd.md")
     names = []
-    for unit in re.findall(r"```ini\n(# \S+/(\S+)\n.*?)```", PAGE, re.DOTALL):
+    for unit in re.findall(r"```ini\n(# \S+/(\S+)\n.*?)```", (PAGES / "systemd.md").read_text(), re.DOTALL):
         names.append(unit[1])
         # Older versions have neither the type nor the program.
         text = unit[0].replace("Type=notify-reload", "Type=notify").replace("/opt/pgmq-gateway/bin/", "/bin/false ")
@@ -28,5 +28,5 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 
 
 def test_the_limits_are_such() -> None:
-    lists = re.findall(r'PGMQ_GATEWAY_RATE_LIMITS="(.*)"', PAGE)
+    lists = re.findall(r'PGMQ_GATEWAY_RATE_LIMITS="(.*)"', (PAGES / "rate-limits.md").read_text())
     assert [len(read_rate_limits(text.split(", "))) for text in lists] == [3]
