@@ -45,6 +45,7 @@ MISTAKES: list[tuple[str, dict[str, Any], int, str]] = [
     ("list_messages", {"filter": {"colour": 1}}, 400, 'filter member "colour" is unknown'),
     ("list_messages", {"queue_name": "no-such"}, 404, 'queue "no-such" does not exist'),
     ("count_messages", {"filter": None}, 400, "filter must be a JSON object, not null"),
+    ("count_messages", {"max_count": 0}, 400, "max_count is 0, but must be at least 1"),
     ("send_batch", {"messages": None}, 400, "messages must be an array"),
     ("send_batch", {"messages": "{1,2}"}, 400, "messages must be an array"),
     ("postpone", {"msg_ids": [1], "seconds": -1}, 400, "a message cannot be delayed by -1 seconds"),

@@ -129,22 +129,29 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Moves messages to the archive of their queue and returns the ids of those that existed.';
 
-CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb) RETURNS bigint
+CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb, max_count bigint DEFAULT NULL::bigint) RETURNS bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 declare
     condition constant text := pgmq_settings.filter_condition(filter);
     number bigint;
 begin
+    if max_count < 1 then
+        raise exception 'max_count is %, but must be at least 1', max_count using
+            errcode = 'invalid_parameter_value', hint = 'Leave it out to count all messages.';
+    end if;
+    -- A limit prevents a parallel count.
     execute format(
-        'select count(*) from pgmq.%I as q where %s', pgmq_gateway.source_table(queue_name, filter), condition
-    ) into number using filter, clock_timestamp();
+        case when max_count is null then 'select count(*) from pgmq.%I as q where %s'
+            else 'select count(*) from (select from pgmq.%I as q where %s limit $3) as m' end,
+        pgmq_gateway.source_table(queue_name, filter), condition
+    ) into number using filter, clock_timestamp(), max_count;
     return number;
 end;
-$$;
+$_$;
 
-COMMENT ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) IS 'How many messages of a queue or its archive a filter matches, exactly, without any effect on them.';
+COMMENT ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb, max_count bigint) IS 'How many messages of a queue or its archive a filter matches, exactly, without any effect on them. max_count: stops counting at this number.';
 
 CREATE FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name DEFAULT 'authenticated'::name, claim text DEFAULT NULL::text, member text DEFAULT NULL::text, operations text[] DEFAULT NULL::text[]) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -10415,8 +10422,8 @@ GRANT ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter json
 REVOKE ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) TO service_role;
 
-REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb) TO service_role;
+REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb, max_count bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb, max_count bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text, operations text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.create_policy(queue_name text, template text, role name, claim text, member text, operations text[]) TO service_role;

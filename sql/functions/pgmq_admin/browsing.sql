@@ -65,7 +65,9 @@ comment on function pgmq_admin.list_messages is
 revoke all on function pgmq_admin.list_messages from public;
 grant execute on function pgmq_admin.list_messages to service_role;
 
-create or replace function pgmq_admin.count_messages(queue_name text, filter jsonb default '{}')
+create or replace function pgmq_admin.count_messages(
+    queue_name text, filter jsonb default '{}', max_count bigint default null
+)
 returns bigint
 language plpgsql
 stable
@@ -75,14 +77,22 @@ declare
     condition constant text := pgmq_settings.filter_condition(filter);
     number bigint;
 begin
+    if max_count < 1 then
+        raise exception 'max_count is %, but must be at least 1', max_count using
+            errcode = 'invalid_parameter_value', hint = 'Leave it out to count all messages.';
+    end if;
+    -- A limit prevents a parallel count.
     execute format(
-        'select count(*) from pgmq.%I as q where %s', pgmq_gateway.source_table(queue_name, filter), condition
-    ) into number using filter, clock_timestamp();
+        case when max_count is null then 'select count(*) from pgmq.%I as q where %s'
+            else 'select count(*) from (select from pgmq.%I as q where %s limit $3) as m' end,
+        pgmq_gateway.source_table(queue_name, filter), condition
+    ) into number using filter, clock_timestamp(), max_count;
     return number;
 end;
 $count$;
 comment on function pgmq_admin.count_messages is
-    'How many messages of a queue or its archive a filter matches, exactly, without any effect on them.';
+    'How many messages of a queue or its archive a filter matches, exactly, without any effect on them. '
+    'max_count: stops counting at this number.';
 revoke all on function pgmq_admin.count_messages from public;
 grant execute on function pgmq_admin.count_messages to service_role;
 
