@@ -74,7 +74,7 @@ def node(script: str, url: str, key: str, **variables: str) -> Any:  # noqa: ANN
 
 
 @pytest.fixture(scope="session")
-def made(folder: Path) -> Iterator[Path]:
+def checkout(folder: Path) -> Iterator[tuple[Path, Server]]:
     """A folder in which `make serve` runs, like an installed checkout that was never served."""
     place = folder / "checkout"
     (place / ".venv").mkdir(parents=True)
@@ -85,13 +85,19 @@ def made(folder: Path) -> Iterator[Path]:
     (place / ".venv" / "installed").touch()
     started = make_serve(place)
     try:
-        yield place
+        yield place, started
     finally:
         # Ctrl-C in a terminal reaches make and its child; a second one would stop make before its child.
         os.killpg(started.process.pid, signal.SIGINT)
         started.process.wait(server.TIMEOUT_SECONDS)
         started.stop()
     assert DataDirectory(place / ".pgmq-gateway").holder() is None
+
+
+@pytest.fixture(scope="session")
+def made(checkout: tuple[Path, Server]) -> Path:
+    """The folder in which `make serve` runs."""
+    return checkout[0]
 
 
 def make_serve(place: Path) -> Server:
@@ -115,7 +121,8 @@ def make_serve(place: Path) -> Server:
             start_new_session=True,
         )
     output = server.banner(process, log, "/ready")
-    return Server(process, "", "", output, log)
+    api, admin = server.addresses(output)
+    return Server(process, api, admin, output, log)
 
 
 def paste(script: str, folder: Path) -> str:

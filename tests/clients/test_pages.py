@@ -1,0 +1,58 @@
+"""Each page of the documentation works as it stands, walked from top to bottom (tests/pages.py)."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import REPOSITORY
+from tests.clients.ground import Ground
+from tests.pages import Page, pages
+from tests.server import Server
+
+PAGES = pages()
+# Pages from before the walk: each leaves this list when it is written anew.
+WITHOUT_WALK = {
+    "README.md",
+    "docs/consumers.md",
+    "docs/guides/deduplication.md",
+    "docs/guides/groups.md",
+    "docs/guides/idempotency.md",
+    "docs/guides/supabase.md",
+    "docs/operating/backup.md",
+    "docs/operations.md",
+    "docs/reference/management.md",
+}
+WALKED = [
+    page
+    for page in PAGES
+    if any(block.is_run for block in page.blocks) and not page.walked_by and page.path not in WITHOUT_WALK
+]
+# Blocks that cannot run here, by page; each says why in a comment.
+NOT_RUN: dict[str, int] = {}
+
+
+@pytest.fixture(scope="module")
+def ground(checkout: tuple[Path, Server]) -> Ground:
+    """A gateway of which each page gets an empty database."""
+    return Ground(*checkout)
+
+
+@pytest.mark.parametrize("page", WALKED, ids=str)
+def test_a_page_works_as_it_stands(page: Page, ground: Ground, tmp_path: Path) -> None:
+    with ground.walk(tmp_path) as walk:
+        for block in page.blocks:
+            if block.is_run:
+                walk.run(block)
+
+
+def test_each_block_that_is_not_run_has_a_reason() -> None:
+    left_out = [block for page in PAGES for block in page.blocks if "not run" in block.comments]
+    assert [str(block) for block in left_out if not block.comments["not run"]] == []
+    assert Counter(block.page for block in left_out) == NOT_RUN
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.walked_by], ids=str)
+def test_a_test_of_its_own_reads_the_page(page: Page) -> None:
+    assert page.walked_by
+    assert Path(page.path).name in (REPOSITORY / page.walked_by).read_text()
