@@ -1,13 +1,13 @@
-# The gateway without build tools: the first stage's installation is copied.
+# The gateway and its dashboard, without the embedded Postgres, pip and build tools: the first stage's installation is
+# copied. With --build-arg EXTRAS=dashboard,otel it can also send traces.
 FROM python:3.13-slim AS build
-RUN python -m venv /opt/pgmq-gateway
+ARG EXTRAS=dashboard
+RUN python -m venv --without-pip /opt/pgmq-gateway
 WORKDIR /src
-COPY requirements.lock ./
-RUN /opt/pgmq-gateway/bin/pip install --no-cache-dir --requirement requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY requirements.lock pyproject.toml README.md LICENSE ./
 COPY app app
 COPY sql sql
-RUN /opt/pgmq-gateway/bin/pip install --no-cache-dir --no-deps .
+RUN pip --python /opt/pgmq-gateway/bin/python install --no-cache-dir --constraint requirements.lock ".[$EXTRAS]"
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent pgmq-gateway

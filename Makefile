@@ -15,7 +15,7 @@ NPM_CI := npm ci --prefix $(NODE) --no-audit --no-fund --loglevel=error \
 PYTEST_OPTIONS := --numprocesses auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/pip --quiet --disable-pip-version-check install
 
-.PHONY: serve test check bench lock schema clean
+.PHONY: serve test check bench lock dist schema clean
 
 serve: $(VENV)/installed
 	@exec $(BIN)/pgmq-gateway serve
@@ -51,10 +51,18 @@ $(NODE_PACKAGES): $(NODE)/package-lock.json
 	echo "$$problem" | { read -r line; echo "Skipping tests that need packages for Node.js: $$line"; }
 
 # The locks: versions within pyproject.toml's ranges.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade \
+	--extra dashboard --extra embedded
 lock:
 	$(PIP) uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade --extra otel --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) --extra otel --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+
+# What PyPI gets: sdist and wheel of both distributions.
+dist: $(VENV)/bin/pip
+	$(PIP) build
+	rm -rf dist
+	for project in . packaging/pgmq-gateway; do $(BIN)/python -m build --outdir dist $$project || exit; done
 
 # The committed dump of an installed database; the diff is part of the review.
 schema: $(VENV)/installed-test

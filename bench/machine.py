@@ -14,7 +14,7 @@ import psutil
 
 from pgmq_gateway.database.driver import Connection
 
-PACKAGES = ("pgmq-gateway", "pgmq", "fastapi", "uvicorn", "uvloop", "httptools", "asyncpg", "psycopg")
+PACKAGES = ("pgmq-gateway-server", "pgmq", "fastapi", "uvicorn", "uvloop", "httptools", "asyncpg", "psycopg")
 SETTINGS = ("fsync", "synchronous_commit", "shared_buffers", "max_connections")
 
 

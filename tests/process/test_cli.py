@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -17,6 +16,7 @@ import jwt
 import pytest
 
 from pgmq_gateway.cli.urls import local_url, public_url
+from pgmq_gateway.distribution import release
 from pgmq_gateway.embedded.cluster import socket_folder, socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.install.owner import OwnerError, owner
@@ -198,7 +198,7 @@ def test_a_bug_is_one_line_and_an_interrupt_none(raised: str, status: int, stder
 
 def test_w19_the_version_is_printed() -> None:
     result = run("--version")
-    assert (result.returncode, result.stdout) == (0, f"pgmq-gateway {version('pgmq-gateway')}\n")
+    assert (result.returncode, result.stdout) == (0, f"pgmq-gateway {release()}\n")
 
 
 def test_w19_a_running_gateway_is_asked_whether_it_is_ready(embedded: Server) -> None:

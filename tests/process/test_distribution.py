@@ -1,4 +1,4 @@
-"""The wheel and the sdist: what they contain, and that a gateway installed from the wheel serves."""
+"""The wheels and the sdists: what they contain, and that a gateway installed from the wheels serves."""
 
 import re
 import site
@@ -46,11 +46,22 @@ def built(builder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 
 @pytest.fixture(scope="module")
-def installed(builder: Path, built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The console script of an environment into which the wheel was installed."""
+def named(builder: Path, built: tuple[Path, Path]) -> tuple[Path, Path]:
+    """The sdist and the wheel of what users install, beside those of the server."""
+    folder = built[1].parent
+    build(builder, ROOT / "packaging" / "pgmq-gateway", folder, "sdist", "wheel")
+    (sdist,), (wheel,) = folder.glob("pgmq_gateway-[0-9]*.tar.gz"), folder.glob("pgmq_gateway-[0-9]*.whl")
+    return sdist, wheel
+
+
+@pytest.fixture(scope="module")
+def installed(builder: Path, named: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The console script of an environment into which both wheels were installed."""
     python = environment(tmp_path_factory.mktemp("installed"), with_pip=False)
     options = ("--quiet", "--disable-pip-version-check", "--python", str(python))
-    subprocess.run([builder, "-m", "pip", *options, "install", "--no-deps", built[1]], check=True)
+    index = ("--no-index", "--find-links", str(named[1].parent), "--no-deps")
+    wanted = ("pgmq-gateway-server", "pgmq-gateway")
+    subprocess.run([builder, "-m", "pip", *options, "install", *index, *wanted], check=True)
     # The dependencies are those of the tests. A .pth file does not follow others, so an editable install stays unseen.
     (packages,) = python.parents[1].glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
@@ -90,6 +101,25 @@ def test_the_sdist_makes_the_same_wheel(builder: Path, built: tuple[Path, Path],
     build(builder, source, tmp_path / "dist", "wheel")
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     assert content(wheel) == content(built[1])
+
+
+def test_the_named_wheel_has_only_the_command_and_the_same_version_of_the_server(
+    builder: Path, named: tuple[Path, Path], installed: Path, tmp_path: Path
+) -> None:
+    assert {Path(name).parent.suffix for name in content(named[1])} == {".dist-info"}
+    code = "from importlib.metadata import *; print(version('pgmq-gateway'), requires('pgmq-gateway'), "
+    code += "entry_points(group='console_scripts', name='pgmq-gateway')['pgmq-gateway'].value)"
+    done = subprocess.run([installed.with_name("python"), "-c", code], capture_output=True, text=True, check=True)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    version, command = project["version"], project["scripts"]["pgmq-gateway"]
+    wanted = [f"pgmq-gateway-server[dashboard,embedded]=={version}"]
+    assert done.stdout == f"{version} {wanted} {command}\n"
+    # Without the repository around it.
+    subprocess.run(["tar", "-xzf", named[0], "-C", tmp_path], check=True)
+    (source,) = tmp_path.iterdir()
+    build(builder, source, tmp_path / "dist", "wheel")
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    assert content(wheel) == content(named[1])
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -37,7 +37,8 @@ def test_without_the_extra_there_is_a_warning_and_no_tracing(
     with caplog.at_level(logging.WARNING):
         assert tracing(ENDPOINT) is None
     assert [record.getMessage() for record in caplog.records] == [
-        "no traces, although OTEL_… enables them: install OpenTelemetry with pip install 'pgmq-gateway[otel]'"
+        "no traces, although OTEL_… enables them: OpenTelemetry is not installed; "
+        "run pip install 'pgmq-gateway-server[otel]'"
     ]
 
 

@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.metadata import version
 
 from pgmq_gateway import openapi
 from pgmq_gateway.api.executable import executable_oids
@@ -16,6 +15,7 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.catalog import Function
 from pgmq_gateway.calls.watch import CatalogWatch
+from pgmq_gateway.distribution import release
 from pgmq_gateway.errors import DescriptionDisabled, UnsupportedMethod
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import JSON, Response
@@ -67,7 +67,7 @@ class Description:
 @lru_cache(maxsize=16)
 def _document(functions: tuple[Function, ...], schemas: Sequence[str], server: str, content_type: str) -> bytes:
     """The document as bytes, cached: many callers have few different sets of functions."""
-    described = openapi.document(functions, version("pgmq-gateway"), schemas, server)
+    described = openapi.document(functions, release(), schemas, server)
     if content_type == YAML:
         # Imported here because most gateways write no YAML.
         from pgmq_gateway.openapi.yaml import as_yaml

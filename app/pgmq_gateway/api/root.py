@@ -1,12 +1,12 @@
 """The root `/`: PostgREST's Swagger document of a schema."""
 
 import json
-from importlib.metadata import version
 
 from pgmq_gateway.api.executable import executable_oids
 from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.calls.batching import Executor
 from pgmq_gateway.calls.watch import CatalogWatch
+from pgmq_gateway.distribution import release
 from pgmq_gateway.errors import DescriptionDisabled, UnsupportedMethod
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import Response, options_response
@@ -46,7 +46,7 @@ class Root:
         all_functions = self._mode == "ignore-privileges"
         document = swagger.document(
             [one for one in catalog if one.schema == schema and (all_functions or one.oid in executable)],
-            version("pgmq-gateway"),
+            release(),
             self._base_url,
             catalog.comments.get(schema),
             secured=self._secured,

@@ -8,7 +8,6 @@ import sys
 from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Never
 from urllib.parse import urlsplit
@@ -35,6 +34,7 @@ from pgmq_gateway.cli.terminal import (
     run,
 )
 from pgmq_gateway.cli.urls import local_url, public_url
+from pgmq_gateway.distribution import MissingExtraError, release
 from pgmq_gateway.embedded.cluster import EmbeddedPostgresError, binary, socket_uri
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
 from pgmq_gateway.http.sockets import ServeError, bind, url
@@ -45,6 +45,7 @@ from pgmq_gateway.install.pg_dump import pg_dump
 from pgmq_gateway.install.pgmq_upgrade import shipped_version, upgrade_pgmq
 from pgmq_gateway.observe import logs
 from pgmq_gateway.observe.output import STDOUT
+from pgmq_gateway.process.dashboard import require_installed as require_dashboard
 from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.worker_count import MAX_WORKERS
 from pgmq_gateway.schemas import LEASES, MANAGEMENT, QUEUES
@@ -58,7 +59,15 @@ EXECUTABLE_BY_SERVICE_ROLE = EXECUTABLE.format(schema="$1", role="'service_role'
 
 logger = logging.getLogger("pgmq_gateway")
 
-FAILURES = (SettingsError, ServeError, DataDirectoryError, EmbeddedPostgresError, InstallError, OwnerError)
+FAILURES = (
+    SettingsError,
+    ServeError,
+    DataDirectoryError,
+    EmbeddedPostgresError,
+    InstallError,
+    OwnerError,
+    MissingExtraError,
+)
 
 app = typer.Typer(
     help="Postgres message queues (pgmq) over HTTP. Each call runs in its caller's Postgres role.",
@@ -74,7 +83,7 @@ app.add_typer(queue, name="queue")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"pgmq-gateway {version('pgmq-gateway')}")
+        print(f"pgmq-gateway {release()}")
         raise typer.Exit
 
 
@@ -223,6 +232,7 @@ def dashboard_command(
     for name, address in (("--api", api), ("--public", public), ("--admin", admin)):
         if address is not None and urlsplit(address).scheme not in ("http", "https"):
             raise typer.BadParameter(f"{address} is not a URL: write http://HOST:PORT", param_hint=name)
+    require_dashboard()
     bound = bind(host, port)
     # Imported here because the import is slow and only this command needs it.
     from pgmq_gateway.dashboard.web.server import Options, serve
@@ -427,7 +437,7 @@ def openapi_command(
 
     # The resources of a document are those of pgmq_api.
     schemas = (schema, LEASES) if schema == QUEUES else (schema,)
-    described = openapi.document(run(read()), version("pgmq-gateway"), ("public", *schemas))
+    described = openapi.document(run(read()), release(), ("public", *schemas))
     print(as_yaml(described), end="")
 
 

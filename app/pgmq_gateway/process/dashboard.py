@@ -8,7 +8,9 @@ import socket
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 
+from pgmq_gateway.distribution import MissingExtraError, install_command
 from pgmq_gateway.http.sockets import url
 from pgmq_gateway.process.child import Child, run_module
 
@@ -16,6 +18,12 @@ from pgmq_gateway.process.child import Child, run_module
 GATEWAY_PREFIXES = ("PG", "AUTHENTICATOR_")
 # How long the dashboard may take to stop before it is killed.
 STOP_TIMEOUT_SECONDS = 5.0
+
+
+def require_installed() -> None:
+    """Raises MissingExtraError without the package of the pages, which is not imported here."""
+    if find_spec("nicegui") is None:
+        raise MissingExtraError(f"the dashboard is not installed: run {install_command('dashboard')}")
 
 
 class Dashboard(Child):
