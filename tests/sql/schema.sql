@@ -486,6 +486,18 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) IS 'Turns on notifications of new messages, on the channel pgmq.q_<queue>.INSERT, at most one in throttle_interval_ms. Some can be lost: keep polling slowly. Sending becomes slower.';
 
+CREATE FUNCTION pgmq_admin.executable_functions() RETURNS TABLE(function_name text, changes boolean)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select p.proname::text, p.provolatile = 'v'
+    from pg_proc as p
+    where p.pronamespace = 'pgmq_admin'::regnamespace and has_function_privilege(p.oid, 'EXECUTE')
+    order by p.proname;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.executable_functions() IS 'The functions of pgmq_admin that the caller may execute; changes: whether the function can change something.';
+
 CREATE FUNCTION pgmq_admin.expose() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10454,6 +10466,9 @@ GRANT ALL ON FUNCTION pgmq_admin.drop_queue(queue_name text) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.enable_notify(queue_name text, throttle_interval_ms integer) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.executable_functions() FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.executable_functions() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.expose() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.expose() TO service_role;

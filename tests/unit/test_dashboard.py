@@ -132,6 +132,42 @@ async def test_a_session_ends_when_the_api_no_longer_accepts_its_key(sessions: S
 
 
 @pytest.mark.parametrize(
+    ("response", "can", "read_only"),
+    [
+        (httpx.Response(200, json=[{"function_name": "lint", "changes": False}]), (True, False), True),
+        (
+            httpx.Response(
+                200,
+                json=[{"function_name": "lint", "changes": False}, {"function_name": "drop_queue", "changes": True}],
+            ),
+            (True, True),
+            False,
+        ),
+        # A gateway of an earlier version, and one that does not respond.
+        (httpx.Response(404, json={"code": "PGRST202", "message": "Could not find the function"}), (True, True), False),
+        (httpx.Response(503, json={"code": "PGRST000", "message": "Could not connect"}), (True, True), False),
+    ],
+)
+async def test_a_session_learns_what_its_key_may_execute(
+    sessions: Sessions, response: httpx.Response, can: tuple[bool, bool], read_only: bool
+) -> None:
+    session = sessions.find(sessions.open("the key"))
+    assert session is not None
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return response
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://gateway") as http:
+        for _ in range(2):
+            api = Api(http, session, "http://gateway")
+            await api.load_permissions()
+            assert ((api.can("lint"), api.can("drop_queue")), api.read_only) == (can, read_only)
+    assert asked == ["/rest/v1/rpc/executable_functions"] * (1 if response.is_success else 2)
+
+
+@pytest.mark.parametrize(
     ("key", "status", "error"),
     [
         ("x" * MAX_FORM_BYTES, 413, "longer than 65,536 bytes"),

@@ -42,6 +42,11 @@ class Problem:
         return self.status == 0 or self.status >= 500
 
     @property
+    def forbidden(self) -> bool:
+        """The role of the key lacks a privilege."""
+        return self.status == 403
+
+    @property
     def absent(self) -> bool:
         """The function does not exist in this gateway's database."""
         return self.code == "PGRST202"
@@ -54,6 +59,24 @@ class Api:
         self._http = http
         self.session = session
         self.public_url = public_url
+
+    def can(self, function: str) -> bool:
+        """True if the key may execute this function of pgmq_admin, or if that is unknown."""
+        known = self.session.permissions
+        return known is None or function in known
+
+    @property
+    def read_only(self) -> bool:
+        """True if the key may execute no function that changes something."""
+        known = self.session.permissions
+        return known is not None and not any(known.values())
+
+    async def load_permissions(self) -> None:
+        """Ask once in a session for the functions that the key may execute. Without a response they stay unknown."""
+        if self.session.permissions is None and not self.session.end_reason:
+            answer = await self.rows("executable_functions")
+            if not isinstance(answer, Problem):
+                self.session.permissions = {row["function_name"]: row["changes"] for row in answer}
 
     async def call(
         self,

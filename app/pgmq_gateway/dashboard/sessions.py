@@ -7,7 +7,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 # The key of a request's session in its ASGI scope.
@@ -62,12 +62,14 @@ class Session:
     expires      when it ends at the latest, in seconds since 1970
     last_seen    the time of the user's latest activity
     end_reason   empty while the session is open
+    permissions  the functions that the key may execute, and whether each changes something; None: unknown
     """
 
     key: str = field(repr=False)
     expires: float
     last_seen: float
     end_reason: str = ""
+    permissions: Mapping[str, bool] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     pictures: Pictures = field(default_factory=Pictures, repr=False)
 

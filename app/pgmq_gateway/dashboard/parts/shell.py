@@ -9,6 +9,7 @@ A page is a function in NAME/page.py, which pages.py imports:
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -19,7 +20,7 @@ from nicegui import Client, background_tasks, ui
 
 from pgmq_gateway.dashboard.api import Api, Problem
 from pgmq_gateway.dashboard.parts import theme
-from pgmq_gateway.dashboard.parts.widgets import icon_button, words
+from pgmq_gateway.dashboard.parts.widgets import badge, icon_button, words
 from pgmq_gateway.dashboard.sessions import SESSION, SIGN_IN, Session
 
 NAVIGATION = (
@@ -31,6 +32,8 @@ NAVIGATION = (
 THEME_ICONS = {"light": "light_mode", "dark": "dark_mode", "system": "brightness_auto"}
 # A page is sent without its data when that takes longer.
 DATA_TIMEOUT_SECONDS = 1.0
+# Controls that the API would refuse are then on the page.
+PERMISSIONS_TIMEOUT_SECONDS = 1.0
 # Between two requests for the version of Postgres.
 RETRY_SECONDS = 2.0
 # Sets the theme before the first paint, and reports hidden tabs, whose updates pause.
@@ -111,6 +114,8 @@ def page(path: str, title: str, section: str | None = None) -> Callable[[Builder
             session: Session = client.request.scope[SESSION]
             background_tasks.create(_leave_when_signed_out(client, session), name="sign-out")
             api = Api(gateway().http, session, gateway().public_url)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(api.load_permissions(), PERMISSIONS_TIMEOUT_SECONDS)
             with _shell(client, api, section or path):
                 # On the page if it is sent before its data.
                 loading = words("Loading…", "p").classes("muted loading").props("role=status")
@@ -167,6 +172,8 @@ def _header(client: Client, api: Api, here: str, dark: ui.dark_mode, preferred: 
     icon_button("menu", "Menu", lambda: _open_menu(here)).classes("shell-menu").props("aria-haspopup=dialog")
     ui.link("pgmq-gateway", "/").classes("product")
     address = ui.label(api.public_url).classes("address mono")
+    if api.read_only:
+        badge("read-only")
     background_tasks.create(_add_version(client, api, address), name="database")
     _theme_switch(dark, preferred)
     icon_button("logout", "Sign out", lambda: api.session.end("You have signed out."))
