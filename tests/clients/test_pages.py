@@ -33,6 +33,7 @@ NOT_RUN: dict[str, int] = {
     "docs/operating/installing.md": 1,
     "docs/operating/restarting.md": 1,
     "docs/operating/running.md": 1,
+    "docs/operating/scaling.md": 1,
 }
 
 
