@@ -1,5 +1,6 @@
 # make serve   a working queue API on an embedded Postgres
 # make test    all checks: format, lint, types, tests; COVERAGE=1 prints the lines that no test runs
+# make docs    the documentation's site, in site/
 # make bench   performance, compared with other servers, in ten minutes; BENCH="--quick" in one
 
 PYTHON ?= python3
@@ -35,6 +36,10 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# NO_MKDOCS_2_WARNING hides an advertisement.
+docs: $(VENV)/installed-test
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 bench: $(VENV)/installed
 	@$(BIN)/python -m bench $(BENCH)
 
@@ -56,7 +61,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-
 lock:
 	$(PIP) uv
 	$(COMPILE) pyproject.toml -o requirements.lock
-	$(COMPILE) --extra otel --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+	$(COMPILE) --extra docs --extra otel --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
 
 # What PyPI gets: sdist and wheel of both distributions.
 dist: $(VENV)/bin/pip
@@ -74,7 +79,7 @@ schema: $(VENV)/installed-test
 	@echo "Wrote .env"
 
 clean:
-	rm -rf $(VENV) $(NODE)/node_modules .ci/postgres/node_modules dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site $(NODE)/node_modules .ci/postgres/node_modules dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/pip:
 	@echo "Making $(VENV) with $$($(PYTHON) --version)"
