@@ -34,7 +34,7 @@ def group(name: str) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(name.encode())
 
-        do_GET = do_POST = do_OPTIONS = answer  # noqa: N815
+        do_GET = do_POST = do_OPTIONS = answer
 
         def log_message(self, *_: object) -> None:
             pass
