@@ -116,7 +116,9 @@ class Walk:
         """PATH: `node` and `python` of the walk, the gateway's programs, and those of the system."""
         own = self._scratch / "bin"
         own.mkdir()
-        (own / "python").symlink_to(sys.executable)
+        # A link from elsewhere would not find the packages of the environment.
+        (own / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+        (own / "python").chmod(0o755)
         if shutil.which("node"):
             script = NODE_SCRIPT.format(
                 node=shutil.which("node"), strip=NODE / "strip.mjs", no_websocket=(NODE / "no-websocket.mjs").as_uri()
