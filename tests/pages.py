@@ -9,7 +9,8 @@ Comments before a block, which readers do not see, steer the walk. They apply to
     <!-- file: worker.py -->         save the block under this name instead of running it; a later block runs it, as in
                                      `python worker.py` or `node worker.ts`. In any language
     <!-- background -->              run it beside the following ones, as in a second terminal; stopped at the end
-    <!-- output -->                  the block is the output of the last one that ran; … is any text. In any language
+    <!-- output -->                  the block is the output of the last one that ran; … is any text, alone on a
+                                     line any number of lines. In any language
     <!-- output of: worker.py -->    the same, for the last block that contains this text
     <!-- not run: REASON -->         leave the block out; tests/clients/test_pages.py counts these
 

@@ -169,18 +169,26 @@ class Walk:
     def _expect(self, block: Block, expected: str) -> None:
         text = block.comments.get("output of", "")
         ran = next(ran for ran in reversed(self._ran) if text in ran.commands)
-        parts = _trimmed(expected).split("…")
-        pattern = re.compile(".*?".join(map(re.escape, parts)), re.DOTALL)
+        pattern = _pattern(expected)
         if "background" in ran.block.comments:
             with suppress(AssertionError):
-                until(lambda: pattern.fullmatch(ran.output))
-        if not pattern.fullmatch(ran.output):
+                until(lambda: pattern.fullmatch(f"{ran.output}\n"))
+        if not pattern.fullmatch(f"{ran.output}\n"):
             pytest.fail(f"{block} is not the output of {ran.block}:\n{ran.output}", pytrace=False)
 
 
 def psql() -> Path:
     """Debian's psql, or the one of the embedded Postgres."""
     return Path(shutil.which("psql") or binary("psql"))
+
+
+def _pattern(expected: str) -> re.Pattern[str]:
+    """A pattern of an expected output: … is any text, a line with it alone any number of lines."""
+    lines = [
+        "(?:.*?\n)?" if line == "…" else ".*?".join(map(re.escape, line.split("…"))) + "\n"
+        for line in _trimmed(expected).split("\n")
+    ]
+    return re.compile("".join(lines), re.DOTALL)
 
 
 def _trimmed(text: str) -> str:

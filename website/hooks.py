@@ -20,6 +20,7 @@ OUTSIDE = "project/"
 START_OF_README = re.compile(r"\A# .*?\n(.*?)^## Documentation$", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(\]\(|src=\")(?!\w+:)([^)#\s\"]+)")
+OUTPUT = re.compile(r"^ *<!-- output.*? ?-->\n( *```)(\w+)$", re.MULTILINE)
 COMMENT = re.compile(r"^ *<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 # Variables of the theme, with the dashboard's names.
 VARIABLES = {
@@ -72,6 +73,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return text
     found = START_OF_README.match((REPOSITORY / "README.md").read_text())
     assert found, "README has no section Documentation"
+    page.meta["hide"] = ["navigation"]
     title, _, rest = text.partition("\n")
     return "\n".join([title, _for_site(found[1], uri, ""), rest])
 
@@ -91,7 +93,7 @@ def _for_site(markdown: str, uri: str, folder: str) -> str:
     def lead(match: re.Match[str]) -> str:
         return match[1] + posixpath.relpath(_target(folder, match[2]), posixpath.dirname(uri) or ".")
 
-    parts = FENCE.split(markdown)
+    parts = FENCE.split(OUTPUT.sub(r"\1 { .\2 .output }", markdown))
     return "".join(part if FENCE.match(part) else COMMENT.sub("", LINK.sub(lead, part)) for part in parts)
 
 
