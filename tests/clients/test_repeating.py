@@ -1,24 +1,24 @@
 """The programs of docs/guides/idempotency.md: their first attempt is executed, and its response is lost."""
 
-import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from supabase import ClientOptions, create_client
 
-from tests.clients.conftest import REPOSITORY, Project, node
+from tests.clients.conftest import Project, node
 from tests.databases import Sql
 from tests.nodejs import NODE
+from tests.pages import Page
 from tests.proxy import Proxy
 
-PAGE = (REPOSITORY / "docs" / "guides" / "idempotency.md").read_text()
+PAGE = Page("docs/guides/idempotency.md")
 
 
 def program(language: str, queue: str) -> str:
     """The code block in a language, for a queue."""
-    (block,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    return str(block).replace("tasks", queue)
+    (block,) = PAGE.code(language)
+    return block.replace("tasks", queue)
 
 
 @pytest.fixture
@@ -47,10 +47,12 @@ def test_supabase_js_sends_once(lossy: str, running: Project, queue: str, sql: S
 
 @pytest.mark.filterwarnings("ignore:The 'timeout' parameter is deprecated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The 'verify' parameter is deprecated:DeprecationWarning")
-def test_supabase_py_sends_once(lossy: str, running: Project, queue: str, sql: Sql) -> None:
-    client = create_client(lossy, running.service_key, ClientOptions(schema="pgmq_public"))
-    try:
-        exec(program("python", queue), {"queues": client})  # noqa: S102 the documented program
-    finally:
-        client.postgrest.aclose()
+def test_supabase_py_sends_once(
+    lossy: str, running: Project, queue: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUPABASE_URL", lossy)
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", running.service_key)
+    names: dict[str, Any] = {}
+    exec(program("python", queue), names)  # noqa: S102 the documented program
+    names["queues"].postgrest.aclose()
     assert sql(f"select msg_id, message from pgmq.q_{queue}") == [(1, {"hello": "world"})]

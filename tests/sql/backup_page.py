@@ -1,15 +1,15 @@
 """The commands of docs/operating/backup.md, by section, and a shell to paste them into."""
 
 import os
-import re
 import subprocess
 from pathlib import Path
 
 from pgmq_gateway.embedded.cluster import binary
 from tests import server
+from tests.pages import Page
 from tests.server import PROGRAM
 
-PAGE = (Path(__file__).parents[2] / "docs" / "operating" / "backup.md").read_text()
+PAGE = Page("docs/operating/backup.md")
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 # The programs of one's own server: Debian's oldest, older than the embedded Postgres, where there is one.
 PROGRAMS = DEBIAN[0] if DEBIAN else binary("postgres").parent
@@ -18,11 +18,9 @@ PROGRAMS = DEBIAN[0] if DEBIAN else binary("postgres").parent
 def commands() -> dict[str, list[str]]:
     """The code blocks of each section that has some, by its heading."""
     found: dict[str, list[str]] = {}
-    heading = ""
-    for title, block in re.findall(r"^#+ ([^\n]*)\n|^```(?:sh|python)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
-        heading = title or heading
-        if block:
-            found.setdefault(heading, []).append(block)
+    for block in PAGE.blocks:
+        if block.language in ("sh", "python"):
+            found.setdefault(block.heading, []).append(block.code)
     return found
 
 
