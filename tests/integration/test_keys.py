@@ -20,6 +20,7 @@ PUBLISHABLE, OTHER_PUBLISHABLE = "sb_publishable_web", "sb_publishable_app"
 WORKER, CRON = "sb_secret_of_the_worker", "sb_secret_of_cron"
 GATEWAY = {
     "PGMQ_GATEWAY_PUBLISHABLE_KEYS": f"{PUBLISHABLE}, {OTHER_PUBLISHABLE}",
+    "PGRST_DB_TX_END": "commit-allow-override",
     "PGMQ_GATEWAY_SECRET_KEYS": f"worker={WORKER}, cron={CRON}",
 }
 SCHEMAS = (
@@ -77,6 +78,23 @@ def test_a_key_selects_a_role(gateway: RunningGateway, key: str, expected: str) 
     assert role(who(gateway, apikey=key, Authorization=f"Bearer {key}")) == expected
     assert role(who(gateway, f"/rpc/who?apikey={key}", Authorization=f"Bearer {key}")) == expected
     assert who(gateway, "/rpc/claimed", apikey=key).json() == {"role": expected}
+
+
+def test_the_log_of_actions_has_the_name_of_the_secret_key(gateway: RunningGateway, bearer: Bearer) -> None:
+    def create(queue: str, **headers: str) -> None:
+        profile = {"Content-Profile": "pgmq_admin"}
+        answer = gateway.client.post("/rpc/create_queue", json={"queue_name": queue}, headers={**profile, **headers})
+        assert answer.json() is True
+
+    def log() -> list[tuple[str, str | None]]:
+        return gateway.sql("select queue_name, key_name from pgmq_admin.list_actions() order by id")
+
+    create("by_worker", apikey=WORKER)
+    create("by_cron", apikey=CRON, Authorization=f"Bearer {CRON}")
+    create("by_ann", **bearer("service_role", sub="ann", key_name="worker"))
+    create("undone", apikey=WORKER, Prefer="tx=rollback")
+    create("by_a_token", **bearer("service_role"))
+    assert log() == [("by_worker", "worker"), ("by_cron", "cron"), ("by_ann", "ann"), ("by_a_token", None)]
 
 
 def test_a_key_in_the_url_is_no_argument_of_a_get(gateway: RunningGateway) -> None:

@@ -16,6 +16,16 @@ CREATE SCHEMA pgmq_settings;
 
 COMMENT ON SCHEMA pgmq_settings IS 'Internal to pgmq_api: never exposed over HTTP.';
 
+CREATE TYPE pgmq_admin.action AS (
+	id bigint,
+	at timestamp with time zone,
+	actor_role text,
+	key_name text,
+	queue_name text,
+	operation text,
+	count bigint
+);
+
 CREATE TYPE pgmq_admin.finding AS (
 	queue_name text,
 	rule text,
@@ -206,6 +216,7 @@ begin
         execute format('grant insert, select (msg_id) on %s to %I', tables.queue_table, role);
     end if;
     perform pgmq_admin.grant_queue(queue_name, role, given.operations);
+    perform pgmq_settings.record_action(queue_name, 'create_policy');
 end;
 $$;
 
@@ -257,6 +268,7 @@ begin
     if wanted then
         execute format('alter table pgmq.%I enable row level security', 'q_' || queue_name);
     end if;
+    perform pgmq_settings.record_action(queue_name, 'create_queue');
     return true;
 end;
 $$;
@@ -380,6 +392,7 @@ begin
         perform pgmq_gateway.check_foreign_code(array[to_regclass('pgmq.notify_insert_throttle')]);
         perform pgmq.disable_notify_insert(queue_name);
     end if;
+    perform pgmq_settings.record_action(queue_name, 'disable_notify');
 end;
 $$;
 
@@ -405,6 +418,7 @@ begin
         raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
             errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
     end if;
+    perform pgmq_settings.record_action(queue_name, 'drop_policy');
 end;
 $$;
 
@@ -436,6 +450,7 @@ begin
     delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
     delete from pgmq_settings.deduplication_ids as d where d.queue_table = lower('q_' || drop_queue.queue_name);
     perform pgmq_gateway.remove_orphaned_settings();
+    perform pgmq_settings.record_action(queue_name, 'drop_queue');
 end;
 $$;
 
@@ -481,6 +496,7 @@ begin
             'grant select, update on pgmq.notify_insert_throttle to %s',
             case sender when 0 then 'public' else sender::regrole::text end);
     end loop;
+    perform pgmq_settings.record_action(queue_name, 'enable_notify');
 end;
 $$;
 
@@ -511,6 +527,7 @@ begin
     perform pgmq_gateway.lock_privileges();
     perform pgmq_gateway.grant_public_functions();
     grant usage on schema pgmq_api to anon, authenticated, service_role;
+    perform pgmq_settings.record_action(null, 'expose');
 end;
 $$;
 
@@ -594,6 +611,7 @@ begin
     then
         execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
     end if;
+    perform pgmq_settings.record_action(queue_name, 'grant_queue');
 end;
 $$;
 
@@ -697,6 +715,34 @@ CREATE FUNCTION pgmq_admin.lint(queue_name text DEFAULT NULL::text) RETURNS SETO
 $$;
 
 COMMENT ON FUNCTION pgmq_admin.lint(queue_name text) IS 'Probable mistakes: queues without row-level security, policies that hide all messages without an error, functions that bypass policies, code of roles that requests run as, unlogged queues in use, notifications that fail, queues that pgmq.meta does not list or whose tables are missing, privileges that need another one, roles without a time limit, queues whose calls cannot share transactions, groups that one message or one caller can stop, dead messages that cannot be moved or that no role can read.';
+
+CREATE FUNCTION pgmq_admin.list_actions(queue_name text DEFAULT NULL::text, before bigint DEFAULT NULL::bigint, max_rows integer DEFAULT 100) RETURNS SETOF pgmq_admin.action
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    last_id constant bigint := coalesce(before, 9223372036854775807);
+begin
+    if max_rows is null or max_rows not between 1 and 1000 then
+        raise exception 'max_rows is %, but must be between 1 and 1000', coalesce(max_rows::text, 'null') using
+            errcode = 'invalid_parameter_value', hint = 'Use before for further pages.';
+    elsif queue_name is null then
+        return query
+        select a.id, a.at, a.actor_role, a.key_name, a.queue_name, a.operation, a.count
+        from pgmq_gateway.actions as a
+        where a.id < last_id
+        order by a.id desc limit max_rows;
+    else
+        return query
+        select a.id, a.at, a.actor_role, a.key_name, a.queue_name, a.operation, a.count
+        from pgmq_gateway.actions as a
+        where a.queue_name = list_actions.queue_name and a.id < last_id
+        order by a.id desc limit max_rows;
+    end if;
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.list_actions(queue_name text, before bigint, max_rows integer) IS 'What was changed with the functions of pgmq_admin in the last 90 days, the latest first, of one queue or all: when, by which role and key, the function, and the number of messages. before: the id of the last row that you have.';
 
 CREATE FUNCTION pgmq_admin.list_grants(queue_name text) RETURNS TABLE(role name, operations text[])
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -977,10 +1023,14 @@ CREATE FUNCTION pgmq_admin.purge_queue(queue_name text) RETURNS bigint
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
+declare
+    deleted bigint;
 begin
     perform pgmq_gateway.check_foreign_code(
         array[to_regclass(format('pgmq.%I', pgmq_gateway.message_table(queue_name, 'q')))], truncating => true);
-    return pgmq.purge_queue(queue_name := purge_queue.queue_name);
+    deleted := pgmq.purge_queue(queue_name := purge_queue.queue_name);
+    perform pgmq_settings.record_action(queue_name, 'purge_queue', deleted);
+    return deleted;
 end;
 $$;
 
@@ -1039,8 +1089,10 @@ CREATE FUNCTION pgmq_admin.redrive(queue_name text, to_queue text DEFAULT NULL::
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.check_queue_exists(to_queue) where to_queue is not null;
-    return query
-    select r.* from pgmq_settings.redrive(queue_name, to_queue, max_messages, per_second, filter, start_at) as r;
+    select r.* into moved, skipped, last_visible_at, refused
+    from pgmq_settings.redrive(queue_name, to_queue, max_messages, per_second, filter, start_at) as r;
+    perform pgmq_settings.record_action(queue_name, 'redrive', moved::bigint);
+    return next;
 end;
 $$;
 
@@ -1052,7 +1104,10 @@ CREATE FUNCTION pgmq_admin.replay(queue_name text, max_messages integer DEFAULT 
     AS $$
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
-    return query select r.* from pgmq_settings.replay(queue_name, max_messages, per_second, filter, start_at) as r;
+    select r.* into sent, last_visible_at
+    from pgmq_settings.replay(queue_name, max_messages, per_second, filter, start_at) as r;
+    perform pgmq_settings.record_action(queue_name, 'replay', sent::bigint);
+    return next;
 end;
 $$;
 
@@ -1116,6 +1171,7 @@ begin
             end,
             hint = 'Revoke those too. Nothing has been changed.';
     end if;
+    perform pgmq_settings.record_action(queue_name, 'revoke_queue');
 end;
 $$;
 
@@ -1155,6 +1211,7 @@ declare
     first_visible_at constant timestamptz := pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at);
 begin
     perform pgmq_settings.report_visible(table_name, 1, first_visible_at);
+    perform pgmq_settings.record_action(queue_name, 'send', 1::bigint);
     return (
         select id
         from pgmq.send(
@@ -1184,6 +1241,7 @@ begin
         return;
     end if;
     perform pgmq_settings.report_visible(table_name, jsonb_array_length(messages), first_visible_at);
+    perform pgmq_settings.record_action(queue_name, 'send_batch', jsonb_array_length(messages)::bigint);
     return query
     select id
     from pgmq.send_batch(
@@ -1250,6 +1308,7 @@ begin
         perform pgmq_settings.notify_queue(present.queue_table);
         perform pgmq_settings.report_visible(present.queue_table, 1);
     end if;
+    perform pgmq_settings.record_action(queue_name, 'set_queue_settings');
     return pgmq_admin.queue_settings(queue_name);
 end;
 $$;
@@ -1285,6 +1344,7 @@ begin
         execute format(
             'alter table %s %s row level security', part, case when enabled then 'enable' else 'disable' end);
     end loop;
+    perform pgmq_settings.record_action(queue_name, 'set_rls');
 end;
 $$;
 
@@ -1368,6 +1428,7 @@ begin
             detail = 'A role that requests run as has USAGE on it from another role or another grantor.',
             hint = 'See their privileges in psql: \dn+ pgmq_(public|api). Nothing has been changed.';
     end if;
+    perform pgmq_settings.record_action(null, 'unexpose');
 end;
 $$;
 
@@ -2404,6 +2465,10 @@ begin
         perform pgmq_settings.report_visible(
             coalesce(pgmq.format_table_name(to_queue, 'q'), source), cardinality(msg_ids), visible_at);
     end if;
+    perform pgmq_settings.record_action(
+        queue_name,
+        action || case when action = 'delete' and pgmq_settings.is_about_archive(filter) then '_archived' else '' end,
+        cardinality(msg_ids)::bigint);
 exception
     when unique_violation then
         if action <> 'archive' then
@@ -3166,6 +3231,28 @@ begin
         order by e.expires_at
         limit max_ids
         for update skip locked
+    );
+    get diagnostics deleted = row_count;
+    return deleted;
+end;
+$$;
+
+CREATE FUNCTION pgmq_gateway.delete_old_actions(max_actions integer DEFAULT 5000) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    oldest constant timestamptz := clock_timestamp() - interval '90 days';
+    deleted integer;
+begin
+    if not exists (select from pgmq_gateway.actions as a where a.at < oldest) then
+        return 0;
+    end if;
+    perform pgmq_gateway.check_foreign_code(array['pgmq_gateway.actions'::regclass]);
+    delete from pgmq_gateway.actions as a
+    where a.id in (
+        select o.id from pgmq_gateway.actions as o
+        where o.at < oldest order by o.at limit max_actions for update skip locked
     );
     get diagnostics deleted = row_count;
     return deleted;
@@ -5246,7 +5333,8 @@ CREATE FUNCTION pgmq_gateway.maintenance_tasks() RETURNS TABLE(place text, task 
         (4, 'remove settings of dropped queues', false),
         (5, 'bury dead messages', true),
         (6, 'trim archive', true),
-        (7, 'sweep groups', true)
+        (7, 'sweep groups', true),
+        (8, 'remove old actions', false)
     ) as t (number, task, of_queue)
     left join pgmq_settings.queues as s on t.of_queue
     left join pgmq_settings.progress as p on p.task = t.task and p.queue_table = s.queue_table
@@ -6306,7 +6394,8 @@ begin
     loop
         batch := case what
             when 'keys' then pgmq_gateway.remove_expired_keys(max_rows)
-            else pgmq_gateway.delete_expired_ids(max_rows)
+            when 'ids' then pgmq_gateway.delete_expired_ids(max_rows)
+            else pgmq_gateway.delete_old_actions(max_rows)
         end;
         changed := changed + batch;
         is_behind := batch = max_rows;
@@ -6403,6 +6492,8 @@ begin
             select r.* into changed, is_behind from pgmq_gateway.remove_expired('keys', until) as r;
         when 'remove expired ids' then
             select r.* into changed, is_behind from pgmq_gateway.remove_expired('ids', until) as r;
+        when 'remove old actions' then
+            select r.* into changed, is_behind from pgmq_gateway.remove_expired('actions', until) as r;
         when 'remove settings of dropped queues' then
             changed := pgmq_gateway.remove_orphaned_settings();
             delete from pgmq_settings.progress as p
@@ -9250,6 +9341,36 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_settings.record_action(queue_name text, operation text, count bigint DEFAULT NULL::bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET row_security TO 'on'
+    AS $$
+declare
+    claims constant text := nullif(current_setting('request.jwt.claims', true), '');
+    own_name constant text := nullif(current_setting('pgmq_gateway.key_name', true), '');
+begin
+    if count = 0 then
+        return;
+    elsif not exists (
+        select from pg_proc as p
+        where p.proname = operation and p.pronamespace = 'pgmq_admin'::regnamespace and p.provolatile = 'v'
+    ) then
+        raise exception 'operation "%" is not a function of pgmq_admin that changes something', operation using
+            errcode = 'invalid_parameter_value', hint = 'Only these functions log their actions.';
+    end if;
+    lock table pgmq_gateway.actions in row exclusive mode;
+    perform pgmq_settings.check_own_code(array['pgmq_gateway.actions'::regclass]);
+    insert into pgmq_gateway.actions (at, actor_role, key_name, queue_name, operation, count)
+    values (
+        clock_timestamp(),
+        -- Not current_user, which is the owner here.
+        case current_setting('role') when 'none' then session_user::text else current_setting('role') end,
+        left(case when claims is null then session_user else coalesce(own_name, claims::jsonb ->> 'sub') end, 200),
+        left(record_action.queue_name, 63), operation, record_action.count);
+end;
+$$;
+
 CREATE FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10121,6 +10242,27 @@ begin
 end;
 $$;
 
+CREATE TABLE pgmq_gateway.actions (
+    id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    actor_role text NOT NULL,
+    key_name text,
+    queue_name text,
+    operation text NOT NULL,
+    count bigint
+);
+
+COMMENT ON TABLE pgmq_gateway.actions IS 'Who has changed what with the functions of pgmq_admin, for 90 days. Only pgmq_settings.record_action writes it.';
+
+ALTER TABLE pgmq_gateway.actions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pgmq_gateway.actions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE pgmq_gateway.function_files (
     file text NOT NULL,
     checksum text NOT NULL,
@@ -10357,6 +10499,9 @@ CREATE UNLOGGED TABLE pgmq_settings.wake_throttles (
     notified_at timestamp with time zone NOT NULL
 );
 
+ALTER TABLE ONLY pgmq_gateway.actions
+    ADD CONSTRAINT actions_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY pgmq_gateway.function_files
     ADD CONSTRAINT function_files_pkey PRIMARY KEY (file);
 
@@ -10392,6 +10537,10 @@ ALTER TABLE ONLY pgmq_settings.queues
 
 ALTER TABLE ONLY pgmq_settings.wake_throttles
     ADD CONSTRAINT wake_throttles_pkey PRIMARY KEY (queue_table);
+
+CREATE INDEX actions_at ON pgmq_gateway.actions USING btree (at);
+
+CREATE INDEX actions_queue_name ON pgmq_gateway.actions USING btree (queue_name, id);
 
 CREATE INDEX idempotency_keys_expiry ON pgmq_gateway.idempotency_keys USING btree (expires_at);
 
@@ -10487,6 +10636,9 @@ GRANT ALL ON FUNCTION pgmq_admin.history(INOUT queue_name text, since timestamp 
 
 REVOKE ALL ON FUNCTION pgmq_admin.lint(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.lint(queue_name text) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.list_actions(queue_name text, before bigint, max_rows integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.list_actions(queue_name text, before bigint, max_rows integer) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.list_grants(queue_name text) TO service_role;
@@ -10780,6 +10932,8 @@ GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_secon
 REVOKE ALL ON FUNCTION pgmq_gateway.default_privileges_option(OUT name text, OUT value text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.delete_expired_ids(max_ids integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.delete_old_actions(max_actions integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) TO authenticator;
@@ -11572,6 +11726,9 @@ GRANT ALL ON FUNCTION pgmq_settings.receive_together(queue_name text, popping bo
 GRANT ALL ON FUNCTION pgmq_settings.receive_together(queue_name text, popping boolean, given json[], OUT row_counts bigint[], OUT bodies text[]) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.receive_together(queue_name text, popping boolean, given json[], OUT row_counts bigint[], OUT bodies text[]) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_settings.record_action(queue_name text, operation text, count bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_settings.record_action(queue_name text, operation text, count bigint) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.record_ids(queue_table text, caller bytea, ids text[], msg_ids bigint[]) TO authenticated;
@@ -11740,6 +11897,8 @@ REVOKE ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at t
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO anon;
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO authenticated;
 GRANT ALL ON FUNCTION pgmq_settings.visible_at(sleep_seconds integer, send_at timestamp with time zone) TO service_role;
+
+GRANT INSERT ON TABLE pgmq_gateway.actions TO pgmq_definer;
 
 GRANT SELECT ON TABLE pgmq_gateway.message_tables TO pgmq_definer;
 

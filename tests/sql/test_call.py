@@ -278,6 +278,7 @@ def test_the_login_role_may_only_call_and_see_what_is_installed(db: Sql) -> None
         select table_name::text, privilege_type::text from information_schema.role_table_grants
         where table_schema in ('pgmq_gateway', 'pgmq_admin') and grantee <> 'postgres' order by 1
     """) == [
+        ("actions", "INSERT"),
         ("message_tables", "SELECT"),
         ("migrations", "SELECT"),
         ("sharing_settings", "SELECT"),

@@ -27,6 +27,7 @@ def test_functions_run_as_their_caller_or_as_pgmq_definer(db: Sql) -> None:
         "pgmq_settings.bury_unread(text,bigint,timestamp with time zone)",
         "pgmq_settings.claim_ids(text,bytea,text[],integer)",
         "pgmq_settings.notify_wake()",
+        "pgmq_settings.record_action(text,text,bigint)",
         "pgmq_settings.record_ids(text,bytea,text[],bigint[])",
         "pgmq_settings.sweep_groups(text,integer,text,timestamp with time zone)",
         "pgmq_settings.trim_archive(text,bigint,bigint,timestamp with time zone)",
@@ -40,6 +41,7 @@ def test_functions_run_as_their_caller_or_as_pgmq_definer(db: Sql) -> None:
     """)} == {
         "pgmq_settings.bury(text,bigint[])",
         "pgmq_settings.claim_ids(text,bytea,text[],integer)",
+        "pgmq_settings.record_action(text,text,bigint)",
         "pgmq_settings.record_ids(text,bytea,text[],bigint[])",
     }  # fmt: skip
     for name, definer, owner, settings in rows:
@@ -61,6 +63,7 @@ def test_pgmq_definer_can_only_use_messages(db: Sql) -> None:
         from pg_class as c, aclexplode(c.relacl) as a
         where a.grantee = 'pgmq_definer'::regrole group by 1 order by 1
     """) == [
+        ("pgmq_gateway.actions", "INSERT"),
         ("pgmq_gateway.message_tables", "SELECT"),
         ("pgmq_settings.burials", "INSERT,SELECT,UPDATE"),
         ("pgmq_settings.deduplication_ids", "DELETE,INSERT,SELECT,UPDATE"),

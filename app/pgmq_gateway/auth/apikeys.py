@@ -74,10 +74,14 @@ class KeyRing:
             return key, None
         return None, kind if authorization is None or token is not None else None
 
+    def secret_name(self, key: str) -> str | None:
+        """The name of a secret key; None for any other key."""
+        return next((name for name, known in self.secret.items() if _equal(key, known)), None)
+
     def _kind(self, key: str, headers: Mapping[str, str]) -> str:
         if key.count(".") == 2 and not key.startswith("sb_"):
             return "token"
-        if any(_equal(key, known) for known in self.secret.values()):
+        if self.secret_name(key) is not None:
             if "mozilla/" in headers.get("user-agent", "").lower():
                 raise KeyRefused(
                     "Forbidden use of secret API key in browser",

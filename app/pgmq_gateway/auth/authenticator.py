@@ -106,7 +106,6 @@ class Authenticator:
         # Counters of caches that were cleared.
         self._requests = self._hits = 0
         self._anonymous = None if anonymous_role is None else self._caller({})
-        self._privileged = Caller(PRIVILEGED_ROLE, _text({"role": PRIVILEGED_ROLE}), anonymous=False)
         self.remote = remote
         if remote is not None:
             remote.changed = self._replace_fetched
@@ -136,9 +135,9 @@ class Authenticator:
 
         Raises Unauthorized, InvalidClaims, AnonymousDisabled or KeyRefused.
         """
-        token, kind = self._credential(head)
-        if kind == "secret":
-            return self._privileged
+        token, privileged = self._credential(head)
+        if privileged is not None:
+            return privileged
         if token is None:
             return self._anonymous or self._caller({})
         verified = self._cached(token) if len(token) <= MAX_CACHED_TOKEN_LENGTH else self._read(token)
@@ -147,10 +146,16 @@ class Authenticator:
         self._check_audience(verified.claims)
         return verified.caller or self._checked_caller(verified.claims)
 
-    def _find_credential(self, head: Head) -> tuple[str | None, str | None]:
-        """The token of a request, or else the kind of its key."""
+    def _find_credential(self, head: Head) -> tuple[str | None, Caller | None]:
+        """The token of a request, or else the caller of its secret key."""
         key = head.headers.get("apikey") or head.query_apikey
-        return (_token(head.headers, key), None) if self._ring is None else self._ring.credential(head.headers, key)
+        if self._ring is None:
+            return _token(head.headers, key), None
+        token, kind = self._ring.credential(head.headers, key)
+        if key is None or kind != "secret":
+            return token, None
+        claims, name = _text({"role": PRIVILEGED_ROLE}), self._ring.secret_name(key)
+        return None, Caller(PRIVILEGED_ROLE, claims, anonymous=False, key_name=name or "")
 
     def _replace_fetched(self, fetched: Iterable[Key]) -> None:
         """Replace the fetched keys, and forget the tokens verified with the former ones."""

@@ -34,6 +34,7 @@ from pgmq_gateway.database.pool import ConnectionPool, terminate
 from pgmq_gateway.database.role_settings import DEFAULTS
 from pgmq_gateway.errors import CommitInterrupted, ConnectionLost, GatewayError, StatementTimeout, Unavailable
 from pgmq_gateway.queue_functions import PLAIN_CALLS
+from pgmq_gateway.schemas import LEASES, QUEUES
 from pgmq_gateway.settings.model import MAX_BATCH, MAX_READ, Settings
 
 logger = logging.getLogger("pgmq_gateway")
@@ -256,7 +257,11 @@ class Database:
 
     def context(self, caller: Caller, call: Call) -> Context:
         schemas = self._search_paths[call.function.schema]
-        return Context(caller.role, caller.claims, call.request.texts, schemas, self._settings(call))
+        settings = self._settings(call)
+        # Functions of these schemas write no log of actions, and a further setting would make their calls slower.
+        if caller.key_name and call.function.schema not in (QUEUES, LEASES):
+            settings = [*(settings or ()), "pgmq_gateway.key_name", caller.key_name]
+        return Context(caller.role, caller.claims, call.request.texts, schemas, settings)
 
     @property
     def takes_turns(self) -> bool:

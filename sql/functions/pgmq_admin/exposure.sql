@@ -17,6 +17,7 @@ begin
     perform pgmq_gateway.lock_privileges();
     perform pgmq_gateway.grant_public_functions();
     grant usage on schema pgmq_api to anon, authenticated, service_role;
+    perform pgmq_settings.record_action(null, 'expose');
 end;
 $expose$;
 comment on function pgmq_admin.expose is
@@ -66,6 +67,7 @@ begin
             detail = 'A role that requests run as has USAGE on it from another role or another grantor.',
             hint = 'See their privileges in psql: \dn+ pgmq_(public|api). Nothing has been changed.';
     end if;
+    perform pgmq_settings.record_action(null, 'unexpose');
 end;
 $unexpose$;
 comment on function pgmq_admin.unexpose is

@@ -40,6 +40,7 @@ begin
             'grant select, update on pgmq.notify_insert_throttle to %s',
             case sender when 0 then 'public' else sender::regrole::text end);
     end loop;
+    perform pgmq_settings.record_action(queue_name, 'enable_notify');
 end;
 $enable$;
 comment on function pgmq_admin.enable_notify is
@@ -61,6 +62,7 @@ begin
         perform pgmq_gateway.check_foreign_code(array[to_regclass('pgmq.notify_insert_throttle')]);
         perform pgmq.disable_notify_insert(queue_name);
     end if;
+    perform pgmq_settings.record_action(queue_name, 'disable_notify');
 end;
 $disable$;
 comment on function pgmq_admin.disable_notify is 'Turns off notifications of new messages; no error if they are off.';

@@ -65,6 +65,7 @@ begin
         execute format(
             'alter table %s %s row level security', part, case when enabled then 'enable' else 'disable' end);
     end loop;
+    perform pgmq_settings.record_action(queue_name, 'set_rls');
 end;
 $set$;
 comment on function pgmq_admin.set_rls is
@@ -161,6 +162,7 @@ begin
         execute format('grant insert, select (msg_id) on %s to %I', tables.queue_table, role);
     end if;
     perform pgmq_admin.grant_queue(queue_name, role, given.operations);
+    perform pgmq_settings.record_action(queue_name, 'create_policy');
 end;
 $create$;
 comment on function pgmq_admin.create_policy is
@@ -192,6 +194,7 @@ begin
         raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
             errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
     end if;
+    perform pgmq_settings.record_action(queue_name, 'drop_policy');
 end;
 $drop$;
 comment on function pgmq_admin.drop_policy is

@@ -53,6 +53,7 @@ begin
         perform pgmq_settings.notify_queue(present.queue_table);
         perform pgmq_settings.report_visible(present.queue_table, 1);
     end if;
+    perform pgmq_settings.record_action(queue_name, 'set_queue_settings');
     return pgmq_admin.queue_settings(queue_name);
 end;
 $set$;

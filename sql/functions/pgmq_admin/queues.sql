@@ -64,6 +64,7 @@ begin
     if wanted then
         execute format('alter table pgmq.%I enable row level security', 'q_' || queue_name);
     end if;
+    perform pgmq_settings.record_action(queue_name, 'create_queue');
     return true;
 end;
 $create$;
@@ -102,6 +103,7 @@ begin
     delete from pgmq_gateway.samples as s where s.queue_name = drop_queue.queue_name;
     delete from pgmq_settings.deduplication_ids as d where d.queue_table = lower('q_' || drop_queue.queue_name);
     perform pgmq_gateway.remove_orphaned_settings();
+    perform pgmq_settings.record_action(queue_name, 'drop_queue');
 end;
 $drop$;
 comment on function pgmq_admin.drop_queue is
@@ -116,10 +118,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '3s'
 as $purge$
+declare
+    deleted bigint;
 begin
     perform pgmq_gateway.check_foreign_code(
         array[to_regclass(format('pgmq.%I', pgmq_gateway.message_table(queue_name, 'q')))], truncating => true);
-    return pgmq.purge_queue(queue_name := purge_queue.queue_name);
+    deleted := pgmq.purge_queue(queue_name := purge_queue.queue_name);
+    perform pgmq_settings.record_action(queue_name, 'purge_queue', deleted);
+    return deleted;
 end;
 $purge$;
 comment on function pgmq_admin.purge_queue is

@@ -64,8 +64,10 @@ as $redrive$
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
     perform pgmq_gateway.check_queue_exists(to_queue) where to_queue is not null;
-    return query
-    select r.* from pgmq_settings.redrive(queue_name, to_queue, max_messages, per_second, filter, start_at) as r;
+    select r.* into moved, skipped, last_visible_at, refused
+    from pgmq_settings.redrive(queue_name, to_queue, max_messages, per_second, filter, start_at) as r;
+    perform pgmq_settings.record_action(queue_name, 'redrive', moved::bigint);
+    return next;
 end;
 $redrive$;
 comment on function pgmq_admin.redrive is
@@ -88,7 +90,10 @@ set search_path = pg_catalog, pg_temp
 as $replay$
 begin
     perform pgmq_gateway.check_queue_exists(queue_name);
-    return query select r.* from pgmq_settings.replay(queue_name, max_messages, per_second, filter, start_at) as r;
+    select r.* into sent, last_visible_at
+    from pgmq_settings.replay(queue_name, max_messages, per_second, filter, start_at) as r;
+    perform pgmq_settings.record_action(queue_name, 'replay', sent::bigint);
+    return next;
 end;
 $replay$;
 comment on function pgmq_admin.replay is

@@ -101,6 +101,7 @@ begin
     then
         execute format('grant select, update on pgmq.notify_insert_throttle to %I', role);
     end if;
+    perform pgmq_settings.record_action(queue_name, 'grant_queue');
 end;
 $grant$;
 comment on function pgmq_admin.grant_queue is
@@ -156,6 +157,7 @@ begin
             end,
             hint = 'Revoke those too. Nothing has been changed.';
     end if;
+    perform pgmq_settings.record_action(queue_name, 'revoke_queue');
 end;
 $revoke$;
 comment on function pgmq_admin.revoke_queue is

@@ -17,6 +17,7 @@ declare
     first_visible_at constant timestamptz := pgmq_gateway.visible_from(nullif(sleep_seconds, 0), visible_at);
 begin
     perform pgmq_settings.report_visible(table_name, 1, first_visible_at);
+    perform pgmq_settings.record_action(queue_name, 'send', 1::bigint);
     return (
         select id
         from pgmq.send(
@@ -55,6 +56,7 @@ begin
         return;
     end if;
     perform pgmq_settings.report_visible(table_name, jsonb_array_length(messages), first_visible_at);
+    perform pgmq_settings.record_action(queue_name, 'send_batch', jsonb_array_length(messages)::bigint);
     return query
     select id
     from pgmq.send_batch(

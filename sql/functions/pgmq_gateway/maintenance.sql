@@ -1,5 +1,5 @@
 -- The maintenance of queues: burying dead messages in queues that no client reads with pgmq_api, marking full queues,
--- retention, sweeping groups, removing expired ids and keys.
+-- retention, sweeping groups, removing expired ids and keys, and old actions.
 --
 -- A pass over all tasks begins five seconds after the end of the last one, or at once if that had more to do. It is done
 -- in portions, each a transaction of its own: the calls of maintain(). A portion ends at its time limit, or after the
@@ -21,7 +21,8 @@ as $tasks$
         (4, 'remove settings of dropped queues', false),
         (5, 'bury dead messages', true),
         (6, 'trim archive', true),
-        (7, 'sweep groups', true)
+        (7, 'sweep groups', true),
+        (8, 'remove old actions', false)
     ) as t (number, task, of_queue)
     left join pgmq_settings.queues as s on t.of_queue
     left join pgmq_settings.progress as p on p.task = t.task and p.queue_table = s.queue_table
@@ -116,7 +117,8 @@ begin
     loop
         batch := case what
             when 'keys' then pgmq_gateway.remove_expired_keys(max_rows)
-            else pgmq_gateway.delete_expired_ids(max_rows)
+            when 'ids' then pgmq_gateway.delete_expired_ids(max_rows)
+            else pgmq_gateway.delete_old_actions(max_rows)
         end;
         changed := changed + batch;
         is_behind := batch = max_rows;
@@ -223,6 +225,8 @@ begin
             select r.* into changed, is_behind from pgmq_gateway.remove_expired('keys', until) as r;
         when 'remove expired ids' then
             select r.* into changed, is_behind from pgmq_gateway.remove_expired('ids', until) as r;
+        when 'remove old actions' then
+            select r.* into changed, is_behind from pgmq_gateway.remove_expired('actions', until) as r;
         when 'remove settings of dropped queues' then
             changed := pgmq_gateway.remove_orphaned_settings();
             delete from pgmq_settings.progress as p

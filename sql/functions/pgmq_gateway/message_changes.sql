@@ -134,7 +134,7 @@ $lock$;
 revoke all on function pgmq_gateway.lock_groups_of_matching from public;
 grant execute on function pgmq_gateway.lock_groups_of_matching to service_role;
 
--- Does `action` to all messages that a filter matches, in one statement.
+-- Does `action` to all messages that a filter matches, in one statement, and logs it.
 --
 -- Rows are locked in the order of their ids, so that two such calls cannot deadlock.
 --
@@ -197,6 +197,10 @@ begin
         perform pgmq_settings.report_visible(
             coalesce(pgmq.format_table_name(to_queue, 'q'), source), cardinality(msg_ids), visible_at);
     end if;
+    perform pgmq_settings.record_action(
+        queue_name,
+        action || case when action = 'delete' and pgmq_settings.is_about_archive(filter) then '_archived' else '' end,
+        cardinality(msg_ids)::bigint);
 exception
     when unique_violation then
         if action <> 'archive' then
