@@ -6,7 +6,7 @@ database/sqlstate.py.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 # RFC 9110, section 5.6.2; and the headers that a function cannot set, because they delimit the body.
@@ -320,6 +320,12 @@ class FunctionNotFound(GatewayError):
     """No function of this name takes these arguments."""
 
     status, code = 404, "PGRST202"
+
+    def __init__(
+        self, message: str, details: str | None = None, hint: str | None = None, arguments: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, details, hint)
+        self.arguments = arguments
 
 
 class AmbiguousFunction(GatewayError):

@@ -45,6 +45,6 @@ def test_json_without_its_content_type_is_taken_for_a_form(commands: list[str], 
         "message": f"Could not find the function pgmq_public.send({BODY}) in the schema cache",
         "details": f"Searched for the function pgmq_public.send with parameter {BODY}, but no matches were found in the"
         " schema cache.",
-        "hint": None,
+        "hint": "curl -d sends a form: add -H 'Content-Type: application/json'.",
     }
     assert sql("select count(*) from pgmq.q_hello") == [(0,)]

@@ -180,7 +180,7 @@ def test_errors_have_four_fields(db: Db, queue: str) -> None:
         "code": "22P02",
         "message": 'invalid input syntax for type bigint: "x"',
         "details": None,
-        "hint": None,
+        "hint": "The id of a message is a number: msg_id of the messages that read returns.",
     }
 
 
@@ -191,7 +191,7 @@ def test_get_and_head_are_refused_and_change_nothing(db: Db, queue: str, sql: Sq
         "code": "25006",
         "message": "cannot execute DELETE in a read-only transaction",
         "details": None,
-        "hint": None,
+        "hint": "Call it with POST: GET runs functions read-only.",
     }
     # Without a body the code comes from the header Proxy-Status and the message from the status line.
     head = error_of(db, lambda client: client.rpc("pop", {"queue_name": queue}, head=True))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import pytest
@@ -62,7 +63,7 @@ def assert_not_found(
 @each_function
 def test_an_unknown_queue(service: httpx.Client, function: str, unchanged: Check) -> None:
     answer = service.post(f"/rpc/{function}", json={"queue_name": "nowhere", **CALLS[function]})
-    body = {"code": "42P01", "details": None, "hint": None, "message": 'relation "pgmq.q_nowhere" does not exist'}
+    body = {"code": "42P01", "details": None, "hint": ANY, "message": 'relation "pgmq.q_nowhere" does not exist'}
     assert (answer.status_code, error(answer)) == (404, body)
     unchanged()
 
@@ -135,7 +136,7 @@ def test_a25_a26_a27_an_argument_that_is_no_integer(
     message = f'invalid input syntax for type {type_}: "{text}"'
     assert (answer.status_code, error(answer)) == (
         400,
-        {"code": "22P02", "details": None, "hint": None, "message": message},
+        {"code": "22P02", "details": None, "hint": ANY, "message": message},
     )
     unchanged()
 
@@ -431,7 +432,7 @@ def test_a32_other_methods(service: httpx.Client, method: str, function: str, qu
     message = f"Cannot use the {method} method on RPC"
     assert (answer.status_code, error(answer)) == (
         405,
-        {"code": "PGRST101", "details": None, "hint": None, "message": message},
+        {"code": "PGRST101", "details": None, "hint": ANY, "message": message},
     )
     unchanged()
 
@@ -582,7 +583,7 @@ def test_a32_reading_methods_change_nothing(
     body = {
         "code": "25006",
         "details": None,
-        "hint": None,
+        "hint": "Call it with POST: GET runs functions read-only.",
         "message": f"cannot execute {READ_ONLY[function]} in a read-only transaction",
     }
     assert answer.status_code == 405

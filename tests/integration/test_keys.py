@@ -106,11 +106,18 @@ def test_the_header_takes_precedence_over_the_url(gateway: RunningGateway) -> No
     assert refused(who(gateway, f"/rpc/who?apikey={WORKER}", apikey="sb_secret_no")) == INVALID_KEY
 
 
+@pytest.mark.parametrize("name", ["x-api-key", "api_key"])
+def test_a_key_in_another_header_is_no_key(gateway: RunningGateway, name: str) -> None:
+    body = refused(gateway.client.post("/rpc/who", json={}, headers={name: PUBLISHABLE}))
+    assert body == {**NO_KEY, "hint": f"{NO_KEY['hint']} Send apikey, not {name}."}
+
+
 def test_a_bearer_key_must_be_the_key_of_the_request(gateway: RunningGateway) -> None:
     assert refused(who(gateway, apikey=PUBLISHABLE, Authorization=f"Bearer {WORKER}")) == INVALID_KEY
     assert refused(who(gateway, apikey=WORKER, Authorization=f"Bearer {CRON}")) == INVALID_KEY
     assert refused(who(gateway, apikey=WORKER, Authorization="Bearer sb_nonsense")) == INVALID_KEY
-    assert refused(who(gateway, Authorization=f"Bearer {WORKER}")) == INVALID_KEY
+    alone = refused(who(gateway, Authorization=f"Bearer {WORKER}"))
+    assert alone == {**INVALID_KEY, "hint": f"{INVALID_KEY['hint']} Send it as the header apikey."}
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pgmq_gateway.api.description import CONTENT_TYPES, Description
 from pgmq_gateway.api.functions import Functions
+from pgmq_gateway.api.mistakes import Mistakes
 from pgmq_gateway.api.queues import Queues
 from pgmq_gateway.api.root import Root
 from pgmq_gateway.auth.authenticator import Authenticator
@@ -70,6 +71,7 @@ class Api:
         self._queues = Queues(settings, watch, database, streams)
         self._root = Root(settings, profiles, watch, database)
         self._description = Description(settings, profiles, watch, database)
+        self._mistakes = Mistakes(settings.db_schemas, watch)
         self._limits = limits
         self._addresses = addresses
         self._parking = parking
@@ -162,6 +164,7 @@ class Api:
     def _failed(self, request: Request, error: BaseException) -> Response:
         match error:
             case GatewayError():
+                error.hint = self._mistakes.hint(error, request)
                 return error_response(error, verbose=self._verbose)
             case ClientGone():
                 return CLIENT_GONE

@@ -17,6 +17,9 @@ from pgmq_gateway.settings.model import Settings
 # The role of requests with a secret key.
 PRIVILEGED_ROLE = "service_role"
 
+# Headers in which other services expect keys.
+MISNAMED_HEADERS = ("x-api-key", "api-key", "x-apikey", "api_key")
+
 
 class KeyRefused(GatewayError):
     """A request without a valid key. Its body is Supabase's, which has no code."""
@@ -63,12 +66,12 @@ class KeyRing:
         authorization = headers.get("authorization")
         token = bearer(authorization)
         if key is None and not token:
-            raise KeyMissing("No API key found in request", hint="No `apikey` request header or url param was found.")
+            raise _missing(headers)
         kind = None if key is None else self._kind(key, headers)
         if token is not None and not token.startswith("sb_"):
             return token, None
         if token is not None and token != key:
-            raise _invalid()
+            raise _invalid("" if key else " Send it as the header apikey.")
         if kind == "token":
             # A legacy key takes the token's place and is verified: otherwise any text with two dots would be a key.
             return key, None
@@ -112,5 +115,12 @@ def _equal(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def _invalid() -> KeyRefused:
-    return KeyRefused("Invalid API key", hint="Double check your Supabase `anon` or `service_role` API key.")
+def _missing(headers: Mapping[str, str]) -> KeyMissing:
+    """The error for a request without a key; a header with a similar name may have it."""
+    hint = "No `apikey` request header or url param was found."
+    other = next((name for name in MISNAMED_HEADERS if name in headers), None)
+    return KeyMissing("No API key found in request", hint=f"{hint} Send apikey, not {other}." if other else hint)
+
+
+def _invalid(more: str = "") -> KeyRefused:
+    return KeyRefused("Invalid API key", hint=f"Double check your Supabase `anon` or `service_role` API key.{more}")

@@ -319,6 +319,7 @@ def _not_found(function: str, arguments: list[str], body_types: Collection[str],
         f"Could not find the function {signature} in the schema cache",
         f"Searched for the function {function}{searched}{unnamed}, but no matches were found in the schema cache.",
         hint,
+        arguments,
     )
 
 
