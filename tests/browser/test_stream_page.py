@@ -1,6 +1,5 @@
-"""Pages of another origin that consume a stream, with the code of docs/consumers.md as it stands there."""
+"""Pages of another origin that consume a stream, with the code of docs/guides/streams.md as it stands there."""
 
-import re
 from collections.abc import Callable
 
 import pytest
@@ -8,16 +7,14 @@ from playwright.async_api import Page
 
 from pgmq_gateway.auth.signing import token
 from tests.browser.conftest import Keys
-from tests.clients.conftest import REPOSITORY
 from tests.databases import Sql
+from tests.pages import Page as Document
 from tests.server import SECRET, Server
 from tests.waiting import until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-CONSUME, LISTEN = re.findall(
-    r"^```js\n(.*?)^```$", (REPOSITORY / "docs" / "consumers.md").read_text(), re.MULTILINE | re.DOTALL
-)
+CONSUME, LISTEN = Document("docs/guides/streams.md").code("js")
 # Starts a consumer that fails on the first message once.
 START = """({ url, key, token, name }) => {
     window.seen = [];
