@@ -875,15 +875,21 @@ CREATE FUNCTION pgmq_admin.list_policies(queue_name text) RETURNS TABLE(policy_n
             select array_agg(coalesce(r.rolname, 'public') order by r.rolname)
             from unnest(p.polroles) as m (oid) left join pg_roles as r on r.oid = m.oid
         ),
-        pg_get_expr(p.polqual, p.polrelid),
-        pg_get_expr(p.polwithcheck, p.polrelid),
+        case when s.can_change then pg_get_expr(p.polqual, p.polrelid) end,
+        case when s.can_change then pg_get_expr(p.polwithcheck, p.polrelid) end,
         p.polpermissive
     from pgmq_gateway.queue_tables(queue_name) as t
     join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+    -- A condition can contain a secret, such as the value of a header.
+    cross join lateral (
+        select has_function_privilege(
+            case current_setting('role') when 'none' then session_user else current_setting('role')::name end,
+            'pgmq_admin.create_policy(text,text,name,text,text,text[])', 'EXECUTE')
+    ) as s (can_change)
     order by p.polrelid = t.archive_table, p.polname;
 $$;
 
-COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies on a queue and on its archive. They apply where row-level security is on.';
+COMMENT ON FUNCTION pgmq_admin.list_policies(queue_name text) IS 'The policies on a queue and on its archive. They apply where row-level security is on. The conditions are null for roles that cannot create policies.';
 
 CREATE FUNCTION pgmq_admin.list_queues() RETURNS TABLE(queue_name text, queue_type text, rls boolean, created_at timestamp with time zone, notify boolean, messages bigint, exact boolean, visible bigint, delayed bigint, in_flight bigint, parked bigint, archived bigint, oldest_seconds double precision, newest_seconds double precision, sent bigint, table_bytes bigint, index_bytes bigint, archive_bytes bigint, dead_tuples bigint, last_autovacuum timestamp with time zone, group_limit integer, paused boolean, is_full boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -3179,6 +3185,40 @@ begin
 end;
 $$;
 
+CREATE FUNCTION pgmq_gateway.create_viewer() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if to_regrole('queue_viewer') is null then
+        begin
+            create role queue_viewer nologin noinherit;
+            -- That of authenticated: anyone who has the key can count long queues.
+            alter role queue_viewer set statement_timeout = '8s';
+        exception
+            -- The installer of another database may have created it meanwhile.
+            when duplicate_object or unique_violation then null;
+        end;
+    elsif exists (
+        select from pg_roles as r where r.rolname = 'queue_viewer' and (r.rolsuper or r.rolbypassrls or r.rolcreaterole)
+    ) or exists (select from pg_auth_members as m where m.member = to_regrole('queue_viewer')) then
+        raise exception 'role queue_viewer has privileges from an attribute or another role' using
+            errcode = 'invalid_grant_operation',
+            hint = 'Run "alter role queue_viewer nosuperuser nobypassrls nocreaterole", and revoke its roles; see \drg.';
+    end if;
+    if not pg_has_role('authenticator', 'queue_viewer', 'member') then
+        grant queue_viewer to authenticator;
+    end if;
+    grant usage on schema pgmq_admin to queue_viewer;
+exception
+    when insufficient_privilege then
+        raise exception 'role % has no permission to create role queue_viewer', current_user using
+            errcode = 'insufficient_privilege',
+            hint = 'As a superuser run "create role queue_viewer nologin noinherit; grant queue_viewer to authenticator", '
+                'then install again.';
+end;
+$$;
+
 CREATE FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint, OUT maintenance_runs bigint, OUT maintenance_seconds double precision) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4107,6 +4147,15 @@ CREATE FUNCTION pgmq_gateway.has_group_code(queue_table text, group_limit intege
                   and t.tgenabled in ('O', 'A')
                   and p.pronamespace = 'pgmq_settings'::regnamespace and p.proname = g.function
             ));
+$$;
+
+CREATE FUNCTION pgmq_gateway.has_viewer() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select exists (
+        select from pg_namespace as n, aclexplode(n.nspacl) as a
+        where n.nspname = 'pgmq_admin' and a.grantee = to_regrole('queue_viewer') and a.privilege_type = 'USAGE');
 $$;
 
 CREATE FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) RETURNS boolean
@@ -5482,7 +5531,7 @@ CREATE FUNCTION pgmq_gateway.missing_helper_privileges() RETURNS TABLE(what text
       and a.grantee <> 0 and a.grantee <> n.nspowner
       and a.grantee <> all (
           array(select r.oid from pg_roles as r
-                where r.rolname in ('anon', 'authenticated', 'service_role', 'pgmq_definer')));
+                where r.rolname in ('anon', 'authenticated', 'service_role', 'pgmq_definer', 'queue_viewer')));
 $$;
 
 CREATE FUNCTION pgmq_gateway.missing_helpers(role oid) RETURNS TABLE(what text, privileges text)
@@ -5624,6 +5673,45 @@ CREATE FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, r
       and t.tgenabled in ('O', 'A')
       and not p.prosecdef
       and throttle.oid is not null;
+$$;
+
+CREATE FUNCTION pgmq_gateway.missing_viewer_privileges() RETURNS TABLE(what text, statement text)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select m.what || ' for queue_viewer', format('grant %s to queue_viewer', m.privileges)
+    from (
+        select 'USAGE on schema ' || n.nspname, 'usage on schema ' || n.nspname
+        from pg_namespace as n
+        where n.nspname in ('pgmq', 'pgmq_gateway', 'pgmq_settings')
+          and has_schema_privilege(to_regrole('queue_viewer'), n.oid, 'USAGE') is not true
+        union all
+        select 'SELECT on ' || c.oid::regclass, 'select on ' || c.oid::regclass
+        from unnest(array[to_regclass('pgmq.meta'), to_regclass('pgmq_settings.settings')]) as c (oid)
+        where has_table_privilege(to_regrole('queue_viewer'), c.oid, 'SELECT') is not true
+        union all
+        select
+            format('EXECUTE on %s functions', count(*)),
+            'execute on function ' || string_agg(f.oid::regprocedure::text, ', ' order by f.oid::regprocedure::text)
+        from (
+            select f.oid from pgmq_gateway.viewer_functions() as f
+            union all
+            select p.oid from pg_proc as p
+            where p.pronamespace = to_regnamespace('pgmq') and p.proname = 'format_table_name'
+        ) as f
+        where has_function_privilege(to_regrole('queue_viewer'), f.oid, 'EXECUTE') is not true
+        having count(*) > 0
+    ) as m (what, privileges)
+    where pgmq_gateway.has_viewer()
+    union all
+    -- A function that was stable in an earlier version keeps its grants.
+    select
+        format('read-only access: EXECUTE on %s of queue_viewer', p.oid::regprocedure),
+        format('revoke execute on function %s from queue_viewer', p.oid::regprocedure)
+    from pg_proc as p
+    cross join aclexplode(p.proacl) as a
+    where p.pronamespace = to_regnamespace('pgmq_admin') and p.provolatile = 'v'
+      and a.grantee = to_regrole('queue_viewer');
 $$;
 
 CREATE FUNCTION pgmq_gateway.open_group_policies(queue_table regclass) RETURNS TABLE(policy name, role name)
@@ -7075,6 +7163,17 @@ CREATE FUNCTION pgmq_gateway.usable_indexes(queue_table regclass, dead_tuples bi
     from pg_index as i
     join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
     where i.indrelid = queue_table and i.indisvalid and dead_tuples < 50000;
+$$;
+
+CREATE FUNCTION pgmq_gateway.viewer_functions() RETURNS TABLE(oid oid)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select p.oid
+    from pg_proc as p
+    join pg_namespace as n on n.oid = p.pronamespace
+    where p.provolatile <> 'v' and has_function_privilege('service_role', p.oid, 'EXECUTE')
+      and (n.nspname = 'pgmq_admin' or n.nspname in ('pgmq_gateway', 'pgmq_settings') and not p.prosecdef);
 $$;
 
 CREATE FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) RETURNS timestamp with time zone
@@ -10926,6 +11025,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.create_service_policies(queue_name text) FRO
 
 REVOKE ALL ON FUNCTION pgmq_gateway.create_tables(queue_name text, queue_type text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.create_viewer() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint, OUT maintenance_runs bigint, OUT maintenance_seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.database_metrics(OUT oldest_transaction_seconds double precision, OUT oldest_xmin_transactions bigint, OUT is_standby boolean, OUT standbys bigint, OUT synchronous_standbys bigint, OUT lag_bytes bigint, OUT maintenance_runs bigint, OUT maintenance_seconds double precision) TO authenticator;
 
@@ -11004,6 +11105,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.grant_public_functions() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmq_gateway.half_privileges(access pgmq_gateway.queue_access[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.has_group_code(queue_table text, group_limit integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.has_viewer() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.have_column(column_name name, VARIADIC tables text[]) TO service_role;
@@ -11136,6 +11239,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.missing_setting_keys() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.missing_throttle_privileges(queue_table regclass, role oid) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION pgmq_gateway.missing_viewer_privileges() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION pgmq_gateway.open_group_policies(queue_table regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.operation_columns() FROM PUBLIC;
@@ -11264,6 +11369,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.try_operation(INOUT operation text, queue_na
 GRANT ALL ON FUNCTION pgmq_gateway.try_operation(INOUT operation text, queue_name text, role name, claims jsonb, message jsonb, msg_id bigint, OUT allowed boolean, OUT code text, OUT error text, OUT rows bigint) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.usable_indexes(queue_table regclass, dead_tuples bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.viewer_functions() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.visible_from(seconds integer, at timestamp with time zone) TO service_role;

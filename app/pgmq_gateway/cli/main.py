@@ -260,6 +260,10 @@ def install_command(
             show_default="revoke",
         ),
     ] = None,
+    viewer: Annotated[
+        bool,
+        typer.Option("--viewer", help="Also create the role queue_viewer, which sees queues and changes nothing."),
+    ] = False,
     wait: Annotated[
         float,
         typer.Option(
@@ -276,7 +280,7 @@ def install_command(
     """
     directory = DataDirectory(data_dir or DEFAULT_NAME)
     installing = _install(
-        db_uri, directory, only_check=only_check, replace=replace, keep_trigger=keep_trigger, wait=wait
+        db_uri, directory, only_check=only_check, replace=replace, keep_trigger=keep_trigger, viewer=viewer, wait=wait
     )
     sys.exit(run(installing))
 
@@ -288,16 +292,17 @@ async def _install(
     only_check: bool,
     replace: bool,
     keep_trigger: bool | None,
+    viewer: bool,
     wait: float,
 ) -> int:
     with progress() as report:
         async with owner(db_uri, directory, "install", report, wait=wait) as connection:
             if only_check:
-                found = await check(connection)
+                found = await check(connection, viewer=viewer)
                 up_to_date = all(finding.accepted for finding in found)
                 print("\n".join([*map(str, found), *(["up to date"] if up_to_date else [])]))
                 return 0 if up_to_date else 1
-            done = await install(connection, replace=replace, keep_trigger=keep_trigger, progress=report)
+            done = await install(connection, replace=replace, keep_trigger=keep_trigger, viewer=viewer, progress=report)
             print("\n".join(done) or "up to date")
             if password := os.environ.get(PASSWORD_VARIABLE):
                 await set_login_password(connection, password)

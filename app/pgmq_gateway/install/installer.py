@@ -35,6 +35,7 @@ _RESTORING = (
     "missing_helper_privileges",
     "missing_setting_keys",
     "missing_group_code",
+    "missing_viewer_privileges",
 )
 # Those that have something to do in every new database.
 _FIRST = ("missing_replica_identities", "missing_setting_keys")
@@ -45,6 +46,9 @@ _CALLED = (
         f"function pgmq_gateway.{name}"
         for name in (
             *_RESTORING,
+            "has_viewer",
+            "create_viewer",
+            "viewer_functions",
             "missing_policies",
             "missing_helpers",
             "api_helpers",
@@ -65,6 +69,7 @@ _CALLED = (
 )
 
 _POLICIES = "service_role has no BYPASSRLS: each queue gets a policy with which it can access all messages"
+_VIEWER = "role queue_viewer"
 _LOCKED = (
     "a table was locked for more than 3 seconds by another transaction, as of pg_dump: wait until it has ended,"
     " and repeat the command"
@@ -97,6 +102,7 @@ async def install(
     *,
     replace: bool = False,
     keep_trigger: bool | None = None,
+    viewer: bool = False,
     release: Release | None = None,
     progress: Progress = lambda _: None,
 ) -> Sequence[str]:
@@ -105,6 +111,7 @@ async def install(
     connection    its role must be able to create roles and schemas, and owns all that is created
     replace       also replace existing functions of pgmq_public, and create the schema if it was dropped
     keep_trigger  whether roles of requests keep TRIGGER and the like on pgmq's tables; default: as the last time
+    viewer        also create the role queue_viewer; later installs keep its privileges complete
     release       the SQL to install; default: this version's
     progress      called with a few words at the start of each step
 
@@ -120,7 +127,7 @@ async def install(
         limits = (await time_limits(connection)).items() - before.items()
         done += [f"set: statement_timeout of role {role} to {limit}" for role, limit in sorted(limits)]
         done += await _install_release(
-            connection, release, applied, replace=replace, keep_trigger=keep_trigger, progress=progress
+            connection, release, applied, replace=replace, keep_trigger=keep_trigger, viewer=viewer, progress=progress
         )
         done += await adoption.adopt(connection)
     except asyncpg.LockNotAvailableError:
@@ -138,6 +145,7 @@ async def _install_release(
     *,
     replace: bool,
     keep_trigger: bool | None,
+    viewer: bool,
     progress: Progress,
 ) -> list[str]:
     """Install functions and restore privileges, in one transaction after the migrations, of which `applied` are new."""
@@ -147,6 +155,9 @@ async def _install_release(
         done = await _install_functions(connection, release.scripts, replace=replace, progress=progress)
         if applied and await connection.fetchval("select pgmq_gateway.service_role_needs_policies()"):
             done.append(_POLICIES)
+        if viewer and not await connection.fetchval("select pgmq_gateway.has_viewer()"):
+            await connection.execute("select pgmq_gateway.create_viewer()")
+            done.append(f"installed: {_VIEWER}")
         done += await _restore_pgmq(connection)
         if keep_trigger is not None:
             await excess.keep(connection, keep_trigger)
@@ -166,7 +177,7 @@ async def is_complete(connection: Connection) -> bool:
         )
 
 
-async def check(connection: Connection) -> Sequence[Finding]:
+async def check(connection: Connection, *, viewer: bool = False) -> Sequence[Finding]:
     """The differences that `install` would repair or respect. Writes nothing. Raises InstallError."""
     async with connection.transaction(readonly=True):
         release = Release.this()
@@ -183,6 +194,8 @@ async def check(connection: Connection) -> Sequence[Finding]:
             present = Finding("missing", "pgmq") not in found
             lost = await _lost(connection, _RESTORING if present else _RESTORING_WITHOUT_PGMQ)
             found += [Finding("missing", what) for what, _ in lost]
+            if viewer and not await connection.fetchval("select pgmq_gateway.has_viewer()"):
+                found.append(Finding("missing", _VIEWER))
             if present:
                 found += await adoption.findings(connection)
             if Finding("missing", f"role {state.LOGIN_ROLE}") not in found:

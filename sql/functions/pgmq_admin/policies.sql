@@ -21,15 +21,22 @@ as $list$
             select array_agg(coalesce(r.rolname, 'public') order by r.rolname)
             from unnest(p.polroles) as m (oid) left join pg_roles as r on r.oid = m.oid
         ),
-        pg_get_expr(p.polqual, p.polrelid),
-        pg_get_expr(p.polwithcheck, p.polrelid),
+        case when s.can_change then pg_get_expr(p.polqual, p.polrelid) end,
+        case when s.can_change then pg_get_expr(p.polwithcheck, p.polrelid) end,
         p.polpermissive
     from pgmq_gateway.queue_tables(queue_name) as t
     join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+    -- A condition can contain a secret, such as the value of a header.
+    cross join lateral (
+        select has_function_privilege(
+            case current_setting('role') when 'none' then session_user else current_setting('role')::name end,
+            'pgmq_admin.create_policy(text,text,name,text,text,text[])', 'EXECUTE')
+    ) as s (can_change)
     order by p.polrelid = t.archive_table, p.polname;
 $list$;
 comment on function pgmq_admin.list_policies is
-    'The policies on a queue and on its archive. They apply where row-level security is on.';
+    'The policies on a queue and on its archive. They apply where row-level security is on. The conditions are null for '
+    'roles that cannot create policies.';
 revoke all on function pgmq_admin.list_policies from public;
 grant execute on function pgmq_admin.list_policies to service_role;
 

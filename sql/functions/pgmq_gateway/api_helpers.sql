@@ -54,6 +54,6 @@ as $missing$
       and a.grantee <> 0 and a.grantee <> n.nspowner
       and a.grantee <> all (
           array(select r.oid from pg_roles as r
-                where r.rolname in ('anon', 'authenticated', 'service_role', 'pgmq_definer')));
+                where r.rolname in ('anon', 'authenticated', 'service_role', 'pgmq_definer', 'queue_viewer')));
 $missing$;
 revoke all on function pgmq_gateway.missing_helper_privileges from public;
