@@ -85,6 +85,11 @@ class Page:
         found = re.search(r"^<!-- walked by: (\S+) -->$", self.text, re.MULTILINE)
         return found and found[1]
 
+    @property
+    def prose(self) -> str:
+        """The text without blocks, headings and comments that steer a walk."""
+        return _PART.sub("", self.text)
+
     def code(self, language: str) -> list[str]:
         """The code of the blocks in a language."""
         return [block.code for block in self.blocks if block.language == language]

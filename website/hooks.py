@@ -102,11 +102,17 @@ def _target(folder: str, link: str) -> str:
     path = posixpath.normpath(posixpath.join(folder, link))
     if path == "README.md":
         return "index.md"
-    return path.removeprefix("docs/") if path.startswith("docs/") else OUTSIDE + path
+    if path.startswith("docs/"):
+        return path.removeprefix("docs/")
+    # MkDocs takes a README for the start of its section.
+    return OUTSIDE + (path.removesuffix("/README.md") + ".md" if path.endswith("/README.md") else path)
 
 
 def _repository_path(uri: str) -> str:
-    return uri.removeprefix(OUTSIDE) if uri.startswith(OUTSIDE) else f"docs/{uri}"
+    if not uri.startswith(OUTSIDE):
+        return f"docs/{uri}"
+    path = uri.removeprefix(OUTSIDE)
+    return path if (REPOSITORY / path).exists() else path.removesuffix(".md") + "/README.md"
 
 
 def _path(uri: str) -> Path:

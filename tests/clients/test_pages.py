@@ -1,5 +1,6 @@
 """Each page of the documentation works as it stands, walked from top to bottom (tests/pages.py)."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -21,8 +22,11 @@ WALKED = [
     for page in PAGES
     if any(block.is_run for block in page.blocks) and not page.walked_by and page.path not in WITHOUT_WALK
 ]
+# Pages with a reader who does what they say.
+TASKS = ("docs/tutorial.md", "docs/guides/", "docs/operating/")
 # Blocks that cannot run here, by page; each says why in a comment.
 NOT_RUN: dict[str, int] = {
+    "docs/guides/dashboard.md": 2,
     "docs/guides/from-postgrest.md": 1,
     "docs/guides/from-supabase-queues.md": 2,
     "docs/guides/supabase.md": 1,
@@ -46,6 +50,11 @@ def test_a_page_works_as_it_stands(page: Page, ground: Ground, tmp_path: Path) -
         for block in page.blocks:
             if block.is_run:
                 walk.run(block)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.path.startswith(TASKS)], ids=str)
+def test_code_stands_in_fenced_blocks_that_are_run(page: Page) -> None:
+    assert re.findall(r"^\n((?:    .*\n)+)", page.prose, re.MULTILINE) == []
 
 
 def test_each_block_that_is_not_run_has_a_reason() -> None:
