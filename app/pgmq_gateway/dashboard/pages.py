@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-MODULES = ("queues", "queue", "access", "connect", "health")
+MODULES = ("queues", "queue", "access", "connect", "actions", "health")
 
 
 def load() -> None:

@@ -27,6 +27,7 @@ NAVIGATION = (
     ("/", "Queues", "view_list"),
     ("/access", "Access", "lock_open"),
     ("/connect", "Connect", "code"),
+    ("/actions", "Actions", "history"),
     ("/health", "Health", "monitor_heart"),
 )
 THEME_ICONS = {"light": "light_mode", "dark": "dark_mode", "system": "brightness_auto"}
