@@ -36,8 +36,8 @@ class Exposure:
         self._badge.text = f"{QUEUES} is {'exposed' if exposed else 'not exposed'}"
         self._badge.classes(add="good" if exposed else "warn", remove="warn" if exposed else "good")
         self._status.text = EXPOSED if exposed else NOT_EXPOSED
-        self._expose.set_visibility(not exposed)
-        self._unexpose.set_visibility(exposed)
+        self._expose.set_visibility(not exposed and self._api.can("expose"))
+        self._unexpose.set_visibility(exposed and self._api.can("unexpose"))
 
     async def _do_expose(self) -> None:
         answer = await self._api.call("expose")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
-from pgmq_gateway.dashboard.api import Row
+from pgmq_gateway.dashboard.api import Api, Row
 from pgmq_gateway.dashboard.parts.widgets import button, heading, words
 from pgmq_gateway.dashboard.parts.widgets import field as input_field
 from pgmq_gateway.queue_functions import OPERATIONS
@@ -68,14 +68,18 @@ def permissions_of(rows: Sequence[Row], grants: Sequence[Row]) -> Permissions:
 
 
 class Cell:
-    """One permission: a switch to grant or revoke it, and the effective access."""
+    """One permission: a switch to grant or revoke it, or words where the key cannot, and the effective access."""
 
-    def __init__(self, change: Callable[[bool], Awaitable[None]], explain: Callable[[], None]) -> None:
+    def __init__(self, api: Api, change: Callable[[bool], Awaitable[None]], explain: Callable[[], None]) -> None:
         self._change = change
         self._granted = False
         with ui.element("div").classes("cell").props("role=cell"):
             self._name = words("").classes("operation").props("aria-hidden=true")
             self._switch = ui.switch(on_change=self._switched).props("dense")
+            self._words = words("").classes("muted")
+            can_change = api.can("grant_queue") and api.can("revoke_queue")
+            self._switch.set_visibility(can_change)
+            self._words.set_visibility(not can_change)
             self._verdict = words("", "button").on("click", explain).props("type=button")
             with self._verdict:
                 self._tip = ui.tooltip("").classes("tip").props("aria-hidden=true")
@@ -84,6 +88,7 @@ class Cell:
         self._granted = permission.granted
         self._name.text = permission.operation
         self._switch.value = permission.granted
+        self._words.text = "granted" if permission.granted else "not granted"
         self._switch.props["aria-label"] = f"{permission.role}: permission to {permission.operation}"
         self._verdict.text = VERDICTS[permission.verdict]
         self._verdict.classes(replace=f"badge verdict {permission.level}")
@@ -106,7 +111,8 @@ class Matrix:
     create  opens the dialog that creates policies, for a role
     """
 
-    def __init__(self, change: Change, create: Callable[[str], None]) -> None:
+    def __init__(self, api: Api, change: Change, create: Callable[[str], None]) -> None:
+        self._api = api
         self._change = change
         self._create = create
         self._permissions: Permissions = {}
@@ -118,10 +124,11 @@ class Matrix:
         self._details = ui.element("div").classes("details").props('role=region aria-label="Reasons" aria-live=polite')
         with self._details:
             words("Select a result in the table to see the reasons for it.", "p").classes("muted")
-        with ui.element("div").classes("row-of"):
+        with ui.element("div").classes("row-of") as adding:
             self._new_role = input_field("Another role").props("autocomplete=off spellcheck=false").classes("short")
             button("Add to table", self._add)
             self._new_role.on("keydown.enter", self._add)
+        adding.set_visibility(api.can("grant_queue"))
 
     @property
     def roles(self) -> list[str]:
@@ -174,8 +181,10 @@ class Matrix:
             words(role).classes("role").props("role=rowheader")
             cells = {(role, operation): self._cell(role, operation) for operation in OPERATIONS}
             with ui.element("div").classes("cell whole").props("role=cell"):
-                self._button_for_all(role, "Grant all", grant=True)
-                self._button_for_all(role, "Revoke all", grant=False)
+                if self._api.can("grant_queue"):
+                    self._button_for_all(role, "Grant all", grant=True)
+                if self._api.can("revoke_queue"):
+                    self._button_for_all(role, "Revoke all", grant=False)
         return cells
 
     def _cell(self, role: str, operation: str) -> Cell:
@@ -183,7 +192,7 @@ class Matrix:
             self._selected = (role, operation)
             await self._change(role, [operation], grant)
 
-        return Cell(change, lambda: self.explain(role, operation))
+        return Cell(self._api, change, lambda: self.explain(role, operation))
 
     def _button_for_all(self, role: str, text: str, *, grant: bool) -> None:
         async def change() -> None:
@@ -211,7 +220,7 @@ class Matrix:
                 words(reason, "li")
         if permission.granted and permission.functions:
             words(f"Includes these functions of pgmq_api: {', '.join(permission.functions)}.", "p").classes("muted")
-        if ineffective:
+        if ineffective and self._api.can("create_policy"):
             button("Create policies from a template", lambda: self._create(permission.role), icon="add")
 
     def _add(self) -> None:

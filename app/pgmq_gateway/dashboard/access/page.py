@@ -139,19 +139,22 @@ class Access:
         self._queue = queue
         self._refresh = refresh
         self._templates = Templates(api, queue, templates, lambda role: self._matrix.granted(role), refresh)
-        self._warnings = Warnings(self._fix)
+        self._warnings = Warnings(api, self._fix)
         with ui.element("div").classes("stack sections") as self._content:
             with _section("Permissions"):
                 self._protection = Protection(api, queue, refresh)
                 self._failure = Failure()
-                self._matrix = Matrix(self._change, self._templates.open)
+                self._matrix = Matrix(api, self._change, self._templates.open)
             with _section("Policies") as section:
                 section.classes("policy-section")
-                with ui.element("div").classes("row-of"):
-                    button("Create from a template", self._templates.open, icon="add")
+                if api.can("create_policy"):
+                    with ui.element("div").classes("row-of"):
+                        button("Create from a template", self._templates.open, icon="add")
                 self._policies = Policies(api, queue, refresh)
-            with _section("Try as a caller"):
-                self._trial = Trial(api, queue)
+            self._trial: Trial | None = None
+            if api.can("try_as") and api.can("messages_as"):
+                with _section("Try as a caller"):
+                    self._trial = Trial(api, queue)
             with _section("HTTP access to all queues"):
                 self._exposure = Exposure(api, refresh)
         self._content.set_visibility(False)
@@ -163,7 +166,8 @@ class Access:
         self._policies.show(snapshot.policies)
         self._warnings.show(snapshot.warnings)
         self._exposure.show(snapshot.exposed)
-        self._trial.offer(self._matrix.roles)
+        if self._trial is not None:
+            self._trial.offer(self._matrix.roles)
 
     async def _change(self, role: str, operations: Sequence[str], grant: bool) -> None:
         self._failure.clear()
@@ -198,7 +202,8 @@ def _section(title: str) -> ui.element:
 class Warnings:
     """The lint's findings. `fix` gets the rule of a finding that has a button."""
 
-    def __init__(self, fix: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, api: Api, fix: Callable[[str], Awaitable[None]]) -> None:
+        self._api = api
         self._fix = fix
         self._rows: Sequence[Row] = ()
         self._place = ui.element("section").props("aria-label=Warnings").classes("stack")
@@ -212,4 +217,4 @@ class Warnings:
         self._place.clear()
         with self._place:
             for row in rows:
-                fixable_finding(row, self._fix)
+                fixable_finding(self._api, row, self._fix)

@@ -37,14 +37,17 @@ class Policies:
                 self._item(name, [row for row in rows if row["policy_name"] == name])
             if not rows:
                 words("No policies.", "p").classes("muted").props("role=listitem")
+            elif not self._api.can("create_policy"):
+                words("Your key cannot see the conditions.", "p").classes("muted").props("role=listitem")
 
     def _item(self, name: str, rows: Sequence[Row]) -> None:
         with ui.element("div").classes("policy").props("role=listitem"):
             with ui.element("div").classes("row-of"):
                 words(name).classes("name")
                 ui.element("div").classes("grow")
-                drop = button("Drop", lambda: self._drop(name)).classes("small")
-                drop.props["aria-label"] = f"Drop policy {name}"
+                if self._api.can("drop_policy"):
+                    drop = button("Drop", lambda: self._drop(name)).classes("small")
+                    drop.props["aria-label"] = f"Drop policy {name}"
             for row in rows:
                 with ui.element("div").classes("row-of"):
                     badge(f"{row['command']} {PLACES[row['on_table']]}")

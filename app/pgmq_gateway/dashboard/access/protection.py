@@ -38,13 +38,15 @@ class Protection:
         self._rls = True
         with ui.element("div").classes("row-of protection"):
             self._switch = ui.switch("Row-level security", value=True, on_change=self._switched).props("dense")
+            self._switch.set_visibility(api.can("set_rls"))
             self._status = words("", "p")
         self._failure = Failure()
 
     def show(self, rls: bool) -> None:
         self._rls = rls
         self._switch.value = rls
-        self._status.text = ON if rls else OFF
+        state = "" if self._api.can("set_rls") else f"Row-level security is {'on' if rls else 'off'}. "
+        self._status.text = state + (ON if rls else OFF)
         self._status.classes(add="muted" if rls else "notice", remove="notice" if rls else "muted")
 
     async def _switched(self, event: ValueChangeEventArguments[bool | None]) -> None:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from pgmq_gateway.dashboard.api import Row
+from pgmq_gateway.dashboard.api import Api, Row
 from pgmq_gateway.dashboard.parts.widgets import button, words
 
 # The label of the button on the page Access, by rule. Other findings have a hint.
@@ -14,6 +14,8 @@ FIXES = {
     "silent_policy": "Create policies",
     "notify_row": "Re-enable notifications",
 }
+# The function that the button calls.
+FIXING = {"rls_off": "set_rls", "silent_policy": "create_policy", "notify_row": "enable_notify"}
 
 
 def without_info(rows: Iterable[Row]) -> list[Row]:
@@ -35,13 +37,13 @@ def finding(row: Row, address: str | None = None) -> None:
             words(row.get("hint") or "")
 
 
-def fixable_finding(row: Row, fix: Callable[[str], Awaitable[None]]) -> None:
-    """A finding with the button that fixes it. `fix` gets the rule."""
+def fixable_finding(api: Api, row: Row, fix: Callable[[str], Awaitable[None]]) -> None:
+    """A finding with the button that fixes it, if the key can do that. `fix` gets the rule."""
     with ui.element("div").classes("notice"):
         with ui.element("p"):
             words(f"{row['level']}: ").classes("level")
             words(f"{row['message']} ")
-        if row["rule"] in FIXES:
+        if row["rule"] in FIXES and api.can(FIXING[row["rule"]]):
             button(FIXES[row["rule"]], lambda: fix(row["rule"])).classes("small")
         elif row["hint"]:
             words(row["hint"], "p").classes("muted")

@@ -49,12 +49,16 @@ class Menu:
         self._queue = queue
         self._after = after
         self._rls = True
-        with button("More", icon="more_horiz").props("aria-haspopup=menu"), ui.menu().props("role=menu"):
-            with ui.menu_item(on_click=self._set_rls).props("role=menuitem"), ui.item_section():
+        can = queue.api.can
+        with button("More", icon="more_horiz").props("aria-haspopup=menu") as more, ui.menu().props("role=menu"):
+            with ui.menu_item(on_click=self._set_rls).props("role=menuitem") as rls, ui.item_section():
                 self._switch = words("")
-            ui.separator()
-            ui.menu_item("Purge…", self._ask_purge).props("role=menuitem").classes("destructive")
-            ui.menu_item("Drop…", self._ask_drop).props("role=menuitem").classes("destructive")
+            ui.separator().set_visibility(can("set_rls"))
+            purge = ui.menu_item("Purge…", self._ask_purge).props("role=menuitem").classes("destructive")
+            drop = ui.menu_item("Drop…", self._ask_drop).props("role=menuitem").classes("destructive")
+        for item, function in ((rls, "set_rls"), (purge, "purge_queue"), (drop, "drop_queue")):
+            item.set_visibility(can(function))
+        more.set_visibility(can("set_rls") or can("purge_queue") or can("drop_queue"))
 
     def show(self, figures: Row) -> None:
         """Show a row of list_queues."""
@@ -106,5 +110,5 @@ class Warnings:
 def links(name: str) -> None:
     """Links to the other pages of this queue."""
     with ui.element("nav").classes("row-of").props('aria-label="This queue"'):
-        for title, page in (("Access", "access"), ("Connect", "connect")):
+        for title, page in (("Access", "access"), ("Connect", "connect"), ("Actions", "actions")):
             ui.link(title, f"/{page}?queue={quote(name, safe='')}")

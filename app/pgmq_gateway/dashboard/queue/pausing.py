@@ -22,6 +22,7 @@ class Pausing:
         self._after = after
         self._paused = False
         self._button = button("Pause queue", self._switch, icon="pause")
+        self._button.set_visibility(queue.api.can("set_queue_settings"))
 
     def show(self, figures: Row) -> None:
         """Show a row of list_queues."""

@@ -105,6 +105,7 @@ class SettingsDialog:
             with ui.element("div").classes("actions"):
                 button("Cancel", self._dialog.close)
                 self._save = button("Save", self._send, "primary")
+                self._save.set_visibility(queue.api.can("set_queue_settings"))
         for one in self._fields.values():
             one.on_change(self._show_changes)
         self._show_changes()

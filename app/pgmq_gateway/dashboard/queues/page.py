@@ -51,7 +51,8 @@ class Overview:
             heading("Queues", 1)
             ui.element("div").classes("grow")
             self._refresh = Refresh(self._load, self._show, api.session.pictures, lambda: "/")
-            button("Create queue", self._creation.open, "primary", "add")
+            if api.can("create_queue"):
+                button("Create queue", self._creation.open, "primary", "add")
         self._totals = Totals()
         self._warnings = ui.element("section").props('aria-label="Warnings"').classes("stack")
         with ui.element("section").classes("stack").props("aria-label=Queues") as self._list:
@@ -121,6 +122,9 @@ class Overview:
     def _fill_empty(self) -> None:
         with self._empty:
             heading("No queues yet")
+            if not self._api.can("create_queue"):
+                words("Your key cannot create queues.", "p")
+                return
             words("Create a queue with the button above, or with this command:", "p")
             snippet = snippets.Snippet(self._api.public_url, "hello", "send", snippets.PLACEHOLDER)
             create = snippets.create_queue(self._api.public_url, "hello", snippets.PLACEHOLDER)
