@@ -40,6 +40,10 @@ check: $(VENV)/installed-test
 docs: $(VENV)/installed-test
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
+# The generated pages of docs/reference.
+reference: $(VENV)/installed-test
+	@$(BIN)/python -m website.reference
+
 bench: $(VENV)/installed
 	@$(BIN)/python -m bench $(BENCH)
 
