@@ -130,7 +130,7 @@ def test_a_failed_bulk_action_is_not_logged(logged: Sql) -> None:
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role", "authenticator"])
-def test_no_role_of_requests_can_write_or_read_the_table(logged: Sql, role: str) -> None:
+def test_a51_no_role_of_requests_can_write_or_read_the_table(logged: Sql, role: str) -> None:
     logged("select pgmq_admin.send('x', '{}')")
     logged(f"set local role {role}; savepoint attack")
     for attack in (
@@ -148,7 +148,7 @@ def test_no_role_of_requests_can_write_or_read_the_table(logged: Sql, role: str)
     assert len(logged(LOG)) == 1
 
 
-def test_a_caller_of_the_helper_logs_nothing_but_its_own_name_and_operations(logged: Sql) -> None:
+def test_a51_a_caller_of_the_helper_logs_nothing_but_its_own_name_and_operations(logged: Sql) -> None:
     logged("set local role service_role; savepoint attack")
     for operation in ("nothing", "lint", "pg_sleep", "'); drop table pgmq.meta; --"):
         with pytest.raises(

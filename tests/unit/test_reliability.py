@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "explanation" / "reliability.md").read_text()
 ROW = re.compile(r"^\| ([FAN]\d+) \|.*\| ([^|]+) \|$", re.MULTILINE)
 ROWS = dict(ROW.findall(PAGE))
-NUMBERS = [*(f"F{n}" for n in range(1, 52)), *(f"A{n}" for n in range(1, 50)), *(f"N{n}" for n in range(1, 8))]
+NUMBERS = [*(f"F{n}" for n in range(1, 52)), *(f"A{n}" for n in range(1, 52)), *(f"N{n}" for n in range(1, 8))]
 NAMED = re.compile(r"`(test_\w+)`")
 
 

@@ -155,9 +155,8 @@ async def _install_release(
         done = await _install_functions(connection, release.scripts, replace=replace, progress=progress)
         if applied and await connection.fetchval("select pgmq_gateway.service_role_needs_policies()"):
             done.append(_POLICIES)
-        if viewer and not await connection.fetchval("select pgmq_gateway.has_viewer()"):
-            await connection.execute("select pgmq_gateway.create_viewer()")
-            done.append(f"installed: {_VIEWER}")
+        if viewer:
+            done += await _create_viewer(connection)
         done += await _restore_pgmq(connection)
         if keep_trigger is not None:
             await excess.keep(connection, keep_trigger)
@@ -291,6 +290,17 @@ async def _install_functions(
             await connection.execute(statement)
     first = [f"installed: functions of {', '.join(dict.fromkeys(script.schema for script in scripts))}"]
     return first if code.is_first else [finding.repair for finding in done if not finding.accepted]
+
+
+async def _create_viewer(connection: Connection) -> Sequence[str]:
+    """Create the read-only role, unless this database has it."""
+    if await connection.fetchval("select pgmq_gateway.has_viewer()"):
+        return []
+    await connection.execute("select pgmq_gateway.create_viewer()")
+    # As a part of the creation, these are no repairs.
+    for _, statement in await _lost(connection, ("missing_viewer_privileges",)):
+        await connection.execute(statement)
+    return [f"installed: {_VIEWER}"]
 
 
 async def _restore_pgmq(connection: Connection) -> list[str]:

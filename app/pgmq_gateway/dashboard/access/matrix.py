@@ -70,14 +70,15 @@ def permissions_of(rows: Sequence[Row], grants: Sequence[Row]) -> Permissions:
 class Cell:
     """One permission: a switch to grant or revoke it, or words where the key cannot, and the effective access."""
 
-    def __init__(self, api: Api, change: Callable[[bool], Awaitable[None]], explain: Callable[[], None]) -> None:
+    def __init__(
+        self, change: Callable[[bool], Awaitable[None]], explain: Callable[[], None], *, can_change: bool
+    ) -> None:
         self._change = change
         self._granted = False
         with ui.element("div").classes("cell").props("role=cell"):
             self._name = words("").classes("operation").props("aria-hidden=true")
             self._switch = ui.switch(on_change=self._switched).props("dense")
             self._words = words("").classes("muted")
-            can_change = api.can("grant_queue") and api.can("revoke_queue")
             self._switch.set_visibility(can_change)
             self._words.set_visibility(not can_change)
             self._verdict = words("", "button").on("click", explain).props("type=button")
@@ -128,7 +129,11 @@ class Matrix:
             self._new_role = input_field("Another role").props("autocomplete=off spellcheck=false").classes("short")
             button("Add to table", self._add)
             self._new_role.on("keydown.enter", self._add)
-        adding.set_visibility(api.can("grant_queue"))
+        adding.set_visibility(self._changes_roles)
+
+    @property
+    def _changes_roles(self) -> bool:
+        return self._api.can("grant_queue") and self._api.can("revoke_queue")
 
     @property
     def roles(self) -> list[str]:
@@ -167,7 +172,8 @@ class Matrix:
                     with ui.element("div").props("role=columnheader"):
                         words(operation)
                         words(", ".join(self._included(operation)), "div").classes("included")
-                words("All operations").props("role=columnheader")
+                if self._changes_roles:
+                    words("All operations").props("role=columnheader")
             self._cells = {place: cell for role in roles for place, cell in self._row(role).items()}
 
     def _included(self, operation: str) -> list[str]:
@@ -180,10 +186,9 @@ class Matrix:
         with ui.element("div").classes("permissions").props("role=row"):
             words(role).classes("role").props("role=rowheader")
             cells = {(role, operation): self._cell(role, operation) for operation in OPERATIONS}
-            with ui.element("div").classes("cell whole").props("role=cell"):
-                if self._api.can("grant_queue"):
+            if self._changes_roles:
+                with ui.element("div").classes("cell whole").props("role=cell"):
                     self._button_for_all(role, "Grant all", grant=True)
-                if self._api.can("revoke_queue"):
                     self._button_for_all(role, "Revoke all", grant=False)
         return cells
 
@@ -192,7 +197,7 @@ class Matrix:
             self._selected = (role, operation)
             await self._change(role, [operation], grant)
 
-        return Cell(self._api, change, lambda: self.explain(role, operation))
+        return Cell(change, lambda: self.explain(role, operation), can_change=self._changes_roles)
 
     def _button_for_all(self, role: str, text: str, *, grant: bool) -> None:
         async def change() -> None:
