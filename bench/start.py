@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -58,13 +59,19 @@ def _goals(measured: Sequence[Start]) -> list[Goal]:
 
 async def _starts(number: int) -> list[Start]:
     with folder_of_its_own() as folder:
-        # The first one creates the data directory.
-        return [await _start(folder) for _ in range(1 + number)][1:]
+        async with _served(folder):
+            # Creates the data directory.
+            pass
+        return [await _start(folder) for _ in range(number)]
+
+
+def _served(folder: Path) -> AbstractAsyncContextManager[int]:
+    return servers.embedded(folder / "data", folder / "gateway.log")
 
 
 async def _start(folder: Path) -> Start:
     begin = time.perf_counter()
-    async with servers.embedded(folder / "data", folder / "gateway.log") as pid:
+    async with _served(folder) as pid:
         seconds = time.perf_counter() - begin
         await asyncio.sleep(IDLE_SECONDS)
         return Start(seconds, psutil.Process(pid).memory_info().rss)

@@ -48,11 +48,8 @@ THROUGH = ("--through", "pgbouncer") if PROGRAM else ()
     ("selected", "measured"),
     [
         pytest.param(
-            ("--operations", "send,archive", "--contenders", "gateway-2,floor,pgmq-api,postgres"),
-            {
-                "send, 4 connections, 100 B": ["gateway-2", "pgmq-api", "postgres", "floor"],
-                "archive, 4 connections, 100 B": ["gateway-2", "pgmq-api", "postgres"],
-            },
+            ("--operations", "send", "--contenders", "gateway-2,floor,pgmq-api,postgres"),
+            {"send, 4 connections, 100 B": ["gateway-2", "pgmq-api", "postgres", "floor"]},
             id="contenders",
         ),
         # pgmq.api knows no callers.

@@ -1,9 +1,11 @@
 """Restoring dumps without owners, privileges or roles, then installing: only data missing in the dump is lost."""
 
+import asyncio
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pgmq_gateway.embedded.cluster import binary
@@ -30,24 +32,33 @@ def servers(programs: Path, directory: object) -> Iterator[tuple[Cluster, Cluste
         yield first, second
 
 
-@pytest.fixture
-def source(servers: tuple[Cluster, Cluster]) -> Iterator[Cluster]:
-    """A blank server."""
-    yield servers[0]
-    servers[0].forget()
+@pytest.fixture(scope="module")
+def original(servers: tuple[Cluster, Cluster]) -> str:
+    """The URI of a filled database on the first server."""
+    uri = servers[0].uri(servers[0].create())
+    asyncio.run(installed(uri))
+    with psycopg.connect(uri, autocommit=True) as connection:
+        fill(runner(connection))
+    return uri
+
+
+@pytest.fixture(scope="module")
+def archive(original: str, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its dump."""
+    archive = tmp_path_factory.mktemp("dumped") / "dump"
+    subprocess.run([programs / "pg_dump", "-Fc", "-f", archive, original], check=True)
+    return archive
 
 
 @pytest.fixture
 def target(servers: tuple[Cluster, Cluster]) -> Iterator[Cluster]:
-    """Another blank server."""
+    """The second server, blank."""
     yield servers[1]
     servers[1].forget()
 
 
-def copy(programs: Path, source: str, target: str, folder: Path, *options: str) -> str:
-    """Run pg_dump and pg_restore, and return the errors of pg_restore."""
-    archive = folder / "dump"
-    subprocess.run([programs / "pg_dump", "-Fc", "-f", archive, source], check=True)
+def restore(programs: Path, archive: Path, target: str, *options: str) -> str:
+    """Run pg_restore, and return its errors."""
     restored = subprocess.run(
         [programs / "pg_restore", *options, "-d", target, archive], capture_output=True, text=True, check=False
     )
@@ -55,13 +66,12 @@ def copy(programs: Path, source: str, target: str, folder: Path, *options: str) 
 
 
 async def test_a_dump_without_owners_and_privileges_is_made_whole(
-    source: Cluster, programs: Path, connect: Connect, tmp_path: Path
+    servers: tuple[Cluster, Cluster], original: str, archive: Path, programs: Path, connect: Connect
 ) -> None:
-    original, copied = source.uri(source.create()), source.uri(source.create())
-    await installed(original)
-    fill(runner(connect(original)))
+    # On the same server: the roles exist.
+    copied = servers[0].uri(servers[0].create())
     whole = dump(original)
-    assert copy(programs, original, copied, tmp_path, "--no-owner", "--no-acl") == ""
+    assert restore(programs, archive, copied, "--no-owner", "--no-acl") == ""
     sql = runner(connect(copied))
     before = await found(copied)
     assert {
@@ -88,27 +98,22 @@ async def test_a_dump_without_owners_and_privileges_is_made_whole(
 
 
 async def test_a_dump_with_privileges_keeps_the_grants_of_queues(
-    source: Cluster, target: Cluster, programs: Path, connect: Connect, tmp_path: Path
+    target: Cluster, archive: Path, programs: Path, connect: Connect
 ) -> None:
-    original = source.uri(source.create())
-    await installed(original)
-    fill(runner(connect(original)))
     # The roles exist, because another database of the server was installed.
     await installed(target.uri(target.create()))
     copied = target.uri(target.create())
-    assert copy(programs, original, copied, tmp_path) == ""
+    assert restore(programs, archive, copied) == ""
     assert await found(copied) == []
     assert await installed(copied) == []
     works(runner(connect(copied)))
 
 
 async def test_a_dump_that_is_restored_without_roles_gets_them(
-    source: Cluster, target: Cluster, programs: Path, connect: Connect, tmp_path: Path
+    target: Cluster, original: str, archive: Path, programs: Path, connect: Connect
 ) -> None:
-    original, copied = source.uri(source.create()), target.uri(target.create())
-    await installed(original)
-    fill(runner(connect(original)))
-    complaints = copy(programs, original, copied, tmp_path)
+    copied = target.uri(target.create())
+    complaints = restore(programs, archive, copied)
     assert 'role "authenticator" does not exist' in complaints
     before = await found(copied)
     assert before[:4] == [f"missing: role {role}" for role in (*CALLERS, "authenticator")]

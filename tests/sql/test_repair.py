@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pgmq_gateway.embedded.cluster import binary
+from pgmq_gateway.embedded.cluster import binary, socket_uri
+from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.installer import install
@@ -244,11 +245,15 @@ async def test_install_does_not_queue_behind_a_long_transaction(blank_server: Cl
 
 
 @pytest.fixture
-async def uri(blank_server: Cluster) -> str:
-    """The URI of an installed database."""
-    made = blank_server.uri(blank_server.create())
-    await installed(made)
-    return made
+def uri(directory: DataDirectory, database: str) -> str:
+    """The URI of an installed database, as its owner."""
+    return socket_uri(directory, database=database)
+
+
+@pytest.fixture
+def login(directory: DataDirectory, database: str) -> str:
+    """The URI of the same database, as the login role."""
+    return socket_uri(directory, "authenticator", database)
 
 
 @pytest.fixture
@@ -260,8 +265,6 @@ def sql(uri: str, connect: Connect) -> Sql:
 @pytest.mark.parametrize(
     ("damage", "lacking"),
     [
-        ("revoke anon from authenticator", "missing: membership of authenticator in anon"),
-        ("drop owned by authenticator; drop role authenticator", "missing: role authenticator"),
         ("drop table pgmq_gateway.samples", "missing: table pgmq_gateway.samples"),
         ("drop table pgmq_gateway.shipped cascade", "missing: table pgmq_gateway.shipped"),
         ("drop type pgmq_admin.finding cascade", "missing: type pgmq_admin.finding"),
@@ -299,6 +302,27 @@ def sql(uri: str, connect: Connect) -> Sql:
     ids=str,
 )
 async def test_damage_is_named_and_repaired(uri: str, sql: Sql, damage: str, lacking: str) -> None:
+    await repaired(uri, sql, damage, lacking)
+
+
+@pytest.mark.parametrize(
+    ("damage", "lacking"),
+    [
+        ("revoke anon from authenticator", "missing: membership of authenticator in anon"),
+        ("drop owned by authenticator; drop role authenticator", "missing: role authenticator"),
+    ],
+    ids=str,
+)
+async def test_damage_to_roles_is_named_and_repaired(
+    blank_server: Cluster, connect: Connect, damage: str, lacking: str
+) -> None:
+    uri = blank_server.uri(blank_server.create())
+    await installed(uri)
+    await repaired(uri, runner(connect(uri)), damage, lacking)
+
+
+async def repaired(uri: str, sql: Sql, damage: str, lacking: str) -> None:
+    """Damage a database: `lacking` is found, and another install makes it whole."""
     whole = dump(uri)
     for statement in damage.split(";"):
         sql(statement)
@@ -311,7 +335,10 @@ async def test_damage_is_named_and_repaired(uri: str, sql: Sql, damage: str, lac
     assert sorted(dump(uri).splitlines()) == sorted(whole.splitlines())
 
 
-async def test_what_an_operator_revoked_stays_revoked(uri: str, sql: Sql) -> None:
+async def test_what_an_operator_revoked_stays_revoked(blank_server: Cluster, connect: Connect) -> None:
+    uri = blank_server.uri(blank_server.create())
+    await installed(uri)
+    sql = runner(connect(uri))
     sql("revoke execute on function pgmq_public.pop(text) from public, anon")
     sql("revoke usage on schema pgmq_public from anon")
     sql("revoke select on pgmq.meta from service_role")
@@ -377,17 +404,6 @@ async def test_the_command_line_says_what_is_missing_and_what_it_did(uri: str, s
     assert (looked.returncode, looked.stdout) == (0, "up to date\n")
 
 
-async def damaged(blank_server: Cluster, connect: Connect, damage: str) -> str:
-    """The login role's URI of a database that was installed and then damaged."""
-    name = blank_server.create()
-    async with connected(blank_server.uri(name)) as connection:
-        await install(connection)
-        await set_login_password(connection, "pencil")
-    for statement in damage.split(";"):
-        runner(connect(blank_server.uri(name)))(statement)
-    return blank_server.uri(name, "authenticator", "pencil")
-
-
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -396,22 +412,35 @@ async def damaged(blank_server: Cluster, connect: Connect, damage: str) -> str:
         ("drop schema pgmq cascade", "this database lacks "),
         ("drop table pgmq_gateway.shipped", "this database is not installed completely"),
         ("drop function pgmq_gateway.call", "login role authenticator cannot call pgmq_gateway.call"),
-        ("drop owned by authenticator; drop role authenticator", "the database rejects PGRST_DB_URI: "),
     ],
 )
-async def test_serving_a_damaged_database_is_refused(
-    blank_server: Cluster, connect: Connect, damage: str, said: str
-) -> None:
-    settings = load_settings(db_uri=await damaged(blank_server, connect, damage), jwt_secret="x" * 32)
+async def test_serving_a_damaged_database_is_refused(login: str, sql: Sql, damage: str, said: str) -> None:
+    sql(damage)
+    refused = await refusal_to_serve(login)
+    assert refused.startswith(said)
+    assert refused.endswith(": run pgmq-gateway install")
+
+
+async def test_serving_without_the_login_role_is_refused(blank_server: Cluster, connect: Connect) -> None:
+    name = blank_server.create()
+    async with connected(blank_server.uri(name)) as connection:
+        await install(connection)
+        await set_login_password(connection, "pencil")
+    sql = runner(connect(blank_server.uri(name)))
+    sql("drop owned by authenticator")
+    sql("drop role authenticator")
+    refused = await refusal_to_serve(blank_server.uri(name, "authenticator", "pencil"))
+    assert refused.startswith("the database rejects PGRST_DB_URI: ")
+
+
+async def refusal_to_serve(login: str) -> str:
     with pytest.raises(ServeError) as refused:
-        await preflight(settings)
-    assert str(refused.value).startswith(said)
-    if "role" not in damage:
-        assert str(refused.value).endswith(": run pgmq-gateway install")
+        await preflight(load_settings(db_uri=login, jwt_secret="x" * 32))
+    return str(refused.value)
 
 
-async def test_serving_a_damaged_database_ends_with_one_line(blank_server: Cluster, connect: Connect) -> None:
-    login = await damaged(blank_server, connect, "drop function pgmq_admin.lint")
+def test_serving_a_damaged_database_ends_with_one_line(login: str, sql: Sql) -> None:
+    sql("drop function pgmq_admin.lint")
     env = {"PGRST_DB_URI": login, "PGRST_JWT_SECRET": "x" * 32}
     failed = server.run("serve", "--port", "0", "--admin-port", "0", "--no-dashboard", env=env)
     line = "pgmq-gateway: this database lacks function pgmq_admin.lint: run pgmq-gateway install\n"
