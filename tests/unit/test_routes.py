@@ -1,7 +1,6 @@
-"""The routes of `/queues/…`: the table in docs/consumers.md has each of them, with its function and its parameters."""
+"""The routes of `/queues/…`: docs/reference/resources.md has each of them with its parameters."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -9,41 +8,36 @@ from pgmq_gateway.errors import NotAcceptable
 from pgmq_gateway.http.request import head_of
 from pgmq_gateway.postgrest.messages import BATCHES
 from pgmq_gateway.postgrest.resources import Resources
-from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES, Route
+from pgmq_gateway.postgrest.routes import MESSAGE_ID, RECEIPT, ROUTES
 from pgmq_gateway.schemas import LEASES, QUEUES
+from tests.pages import Page
 
-PAGE = (Path(__file__).parents[2] / "docs" / "consumers.md").read_text()
-ROW = re.compile(r"^\| `([A-Z]+) (/queues\S*)` \| (.*) \|(.*)\|$", re.MULTILINE)
-BATCH = re.compile(r'^\| … with the body `\{"(\w+)": \[…\]\}` \| `(\w+)`; 201 \|(.*)\|$', re.MULTILINE)
-NAME = re.compile(r"`(\w+)`")
+PAGE = Page("docs/reference/resources.md").text
+# The sections by method and path.
+_TITLES = re.split(r"^## ([A-Z]+) (/queues\S*)$", PAGE, flags=re.MULTILINE)[1:]
+SECTIONS = {(_TITLES[at], _TITLES[at + 1]): _TITLES[at + 2] for at in range(0, len(_TITLES), 3)}
+ARGUMENT = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
 
 
 def described(path: str) -> str:
     """A path as the page has it: one for a message's id and its receipt, where both exist."""
-    paths = {route.path for route in ROUTES[LEASES]}
     by_id = path.replace(RECEIPT, MESSAGE_ID)
-    return by_id.replace(MESSAGE_ID, "{message}") if by_id in paths else path
+    return by_id if by_id in {route.path for route in ROUTES[LEASES]} else path
 
 
 def test_the_page_has_every_resource() -> None:
-    listed = [(method, path, name) for method, path, cell, _ in ROW.findall(PAGE) for name in NAME.findall(cell)]
-    assert listed == [(route.method, described(route.path), route.function) for route in sorted_by_page()]
-
-
-def sorted_by_page() -> list[Route]:
-    order = [(method, path) for method, path, *_ in ROW.findall(PAGE)]
-    return sorted(ROUTES[LEASES], key=lambda route: order.index((route.method, described(route.path))))
+    assert SECTIONS.keys() == {(route.method, described(route.path)) for route in ROUTES[LEASES]}
 
 
 def test_the_page_has_all_parameters() -> None:
     for route in ROUTES[LEASES]:
-        cells = {(method, path): cell for method, path, _, cell in ROW.findall(PAGE)}
-        assert set(NAME.findall(cells[route.method, described(route.path)])) == {*route.parameters, *route.members}
+        listed = {*ARGUMENT.findall(SECTIONS[route.method, described(route.path)])}
+        assert {*route.parameters, *route.members} <= listed, route
 
 
 def test_the_page_has_the_batches() -> None:
-    listed = {member: (name, {"queue_name", *NAME.findall(cell)}) for member, name, cell in BATCH.findall(PAGE)}
-    assert listed == {member: (name, set(shared)) for member, (name, shared) in BATCHES.items()}
+    section = SECTIONS["POST", "/queues/{queue}/messages"]
+    assert [member for member in BATCHES if f'{{"{member}": [' not in section] == []
 
 
 def test_routes_of_pgmq_api_include_those_of_pgmq_public() -> None:
