@@ -1,5 +1,6 @@
 """Fixtures of the browser tests: Chromium, a page of another origin, and a gateway that requires API keys."""
 
+import json
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -146,8 +147,8 @@ def embedded(folder: Path, directory: DataDirectory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def keys(embedded: Server, directory: DataDirectory) -> Keys:
     """The keys of the running server."""
-    printed = command("keys", "--data-dir", str(directory.path), env={"PGRST_JWT_SECRET": SECRET})
-    lines = dict(line.split("=", 1) for line in printed.splitlines())
+    printed = command("keys", "--json", "--data-dir", str(directory.path), env={"PGRST_JWT_SECRET": SECRET})
+    lines = json.loads(printed)
     assert lines["SUPABASE_URL"] == embedded.url
     return Keys(lines["SUPABASE_PUBLISHABLE_KEY"], lines["SUPABASE_SECRET_KEY"])
 

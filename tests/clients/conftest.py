@@ -35,8 +35,8 @@ class Project:
 def project(*arguments: str, secret: str | None = None, cwd: Path | None = None) -> Project:
     """The address, the keys, and a token of the user alice, from the command line."""
     env = {"PGRST_JWT_SECRET": secret} if secret else {}
-    printed = command("keys", *arguments, env=env, cwd=cwd)
-    lines = dict(line.split("=", 1) for line in printed.splitlines())
+    printed = command("keys", "--json", *arguments, env=env, cwd=cwd)
+    lines = json.loads(printed)
     alice = command("token", "--role", "authenticated", "--sub", "alice", *arguments, env=env, cwd=cwd)
     return Project(lines["SUPABASE_URL"], lines["SUPABASE_ANON_KEY"], lines["SUPABASE_SERVICE_ROLE_KEY"], alice.strip())
 

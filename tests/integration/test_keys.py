@@ -228,11 +228,11 @@ def printed(folder: Path) -> Iterator[dict[str, str]]:
     data = str(folder / "keys")
     running = server.start(folder / "keys.log", "--data-dir", data)
     try:
-        keys: subprocess.CompletedProcess[str] = server.run("keys", "--data-dir", data)
+        keys: subprocess.CompletedProcess[str] = server.run("keys", "--json", "--data-dir", data)
         assert keys.returncode == 0, keys.stderr
         queue = server.run("queue", "create", "mine", "--data-dir", data)
         assert queue.returncode == 0, queue.stderr
-        yield dict(line.split("=", 1) for line in keys.stdout.splitlines())
+        yield json.loads(keys.stdout)
     finally:
         running.stop()
 

@@ -1,13 +1,14 @@
 """The command `queue settings`."""
 
 import json
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from pgmq_gateway.cli.statements import AsJson, QueueName, print_json, print_table, value
-from pgmq_gateway.cli.terminal import DataDir, OwnerUri, UsageError
+from pgmq_gateway.cli.manual import Commands
+from pgmq_gateway.cli.options import AsJson, DataDir, OwnerUri, QueueName
+from pgmq_gateway.cli.statements import print_json, print_table, value
+from pgmq_gateway.cli.terminal import UsageError
 
 
 def settings(
@@ -60,4 +61,4 @@ def _shown(setting: object) -> str:
     return setting if isinstance(setting, str) else json.dumps(setting)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"settings": settings}
+COMMANDS: Commands = {"settings": settings}

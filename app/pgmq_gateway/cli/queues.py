@@ -7,15 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from pgmq_gateway.cli import messages, queue_settings, receipts, tail
-from pgmq_gateway.cli.statements import AsJson, QueueName, counted, print_json, print_table, rows, value
-from pgmq_gateway.cli.terminal import DataDir, OwnerUri, Yes, confirm, help_without_command
+from pgmq_gateway.cli import messages, queue_settings, receipts, redriving, tail
+from pgmq_gateway.cli.manual import CONTEXT, Commands, Group, add, help_without_command
+from pgmq_gateway.cli.options import AsJson, DataDir, OwnerUri, QueueName, Yes
+from pgmq_gateway.cli.statements import counted, print_json, print_table, rows, value
+from pgmq_gateway.cli.terminal import confirm
 from pgmq_gateway.queue_functions import OPERATIONS
 
 RoleName = Annotated[str, typer.Argument(metavar="ROLE", help="anon, authenticated, service_role or another role.")]
 
 queue = typer.Typer(
     help="Manage queues, permissions and messages.",
+    cls=Group,
+    context_settings=dict(CONTEXT),
     invoke_without_command=True,
     callback=help_without_command,
 )
@@ -42,20 +46,24 @@ Operations = Annotated[
 ]
 
 
-@queue.command("create")
 def create_command(
     name: QueueName,
     type_: Annotated[
-        QueueType, typer.Option("--type", help="How messages are stored. Unlogged queues are emptied by a crash.")
+        QueueType,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="basic, unlogged or partitioned: how messages are stored. Unlogged queues are emptied by a crash.",
+        ),
     ] = QueueType.BASIC,
     no_rls: Annotated[
         bool, typer.Option("--no-rls", help="Without row-level security: every role you grant can access all messages.")
     ] = False,
     partition_interval: Annotated[
-        str, typer.Option(help="Size of a partition: messages, or a time such as '1 day'.")
+        str, typer.Option(metavar="NUMBER|TIME", help="Size of a partition: messages, or a time such as '1 day'.")
     ] = "10000",
     retention_interval: Annotated[
-        str, typer.Option(help="When partitions are dropped: messages, or a time.")
+        str, typer.Option(metavar="NUMBER|TIME", help="When partitions are dropped: messages, or a time.")
     ] = "100000",
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Make a queue of tables with this name that are left of a partial restore.")
@@ -70,7 +78,6 @@ def create_command(
     print(f"created {type_.value} queue {name}" if created else f"queue {name} already exists")
 
 
-@queue.command("list")
 def list_command(db_uri: OwnerUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List all queues. Numbers with ~ are estimates."""
     found = rows(db_uri, data_dir, "queue list", "select * from pgmq_admin.list_queues()")
@@ -93,9 +100,11 @@ def _count(count: int | None, *, exact: bool) -> str:
     return "" if count is None else f"{'' if exact else '~'}{count:,}"
 
 
-@queue.command("show", short_help="Show the state and the grants of a queue.")
 def show_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show the number of messages in each state, and the grants of each role."""
+    """Show the state and the grants of a queue.
+
+    The number of messages in each state, and the grants of each role.
+    """
     sql = """
         select q.*, s.*, true as exact, (
             select jsonb_object_agg(g.role, to_jsonb(g.operations)) from pgmq_admin.list_grants($1) as g
@@ -125,15 +134,16 @@ def _shown(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"Role {role}", ", ".join(operations) or "no operations"
 
 
-@queue.command("purge", short_help="Delete all messages of a queue.")
 def purge_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None, yes: Yes = False) -> None:
-    """Delete all messages of a queue, including those in flight. The archive is kept."""
+    """Delete all messages of a queue.
+
+    Including those in flight. The archive is kept.
+    """
     confirm(f"Delete all messages of queue {name}?", yes=yes)
     deleted = value(db_uri, data_dir, "queue purge", "select pgmq_admin.purge_queue($1)", name)
     print(f"deleted {counted(deleted)}")
 
 
-@queue.command("drop")
 def drop_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = None, yes: Yes = False) -> None:
     """Drop a queue with its messages and its archive."""
     confirm(f"Drop queue {name} with its messages and its archive?", yes=yes)
@@ -141,17 +151,18 @@ def drop_command(name: QueueName, db_uri: OwnerUri = None, data_dir: DataDir = N
     print(f"dropped queue {name}")
 
 
-@queue.command("grant", short_help="Grant operations on a queue to a role.")
 def grant_command(
     name: QueueName, role: RoleName, operations: Operations, db_uri: OwnerUri = None, data_dir: DataDir = None
 ) -> None:
-    """Grant operations on a queue to a role. With row-level security, policies restrict it to some messages."""
+    """Grant operations on a queue to a role.
+
+    With row-level security, policies restrict it to some messages.
+    """
     sql = "select pgmq_admin.grant_queue($1, $2, $3)"
     value(db_uri, data_dir, "queue grant", sql, name, role, operations)
     print(f"granted {', '.join(operations)} on queue {name} to {role}")
 
 
-@queue.command("revoke")
 def revoke_command(
     name: QueueName, role: RoleName, operations: Operations, db_uri: OwnerUri = None, data_dir: DataDir = None
 ) -> None:
@@ -161,5 +172,23 @@ def revoke_command(
     print(f"revoked {', '.join(operations)} on queue {name} from {role}")
 
 
-for _name, _command in (messages.COMMANDS | tail.COMMANDS | receipts.COMMANDS | queue_settings.COMMANDS).items():
-    queue.command(_name)(_command)
+ALIASES: Commands = {
+    "send": messages.send,
+    "read": messages.read,
+    "peek": messages.peek,
+    "ack": receipts.ack,
+    "tail": tail.tail,
+}
+QUEUES: Commands = {
+    "create": create_command,
+    "list": list_command,
+    "show": show_command,
+    **queue_settings.COMMANDS,
+    "purge": purge_command,
+    "drop": drop_command,
+}
+add(queue, "Queues", QUEUES)
+add(queue, "Permissions", {"grant": grant_command, "revoke": revoke_command})
+add(queue, "Messages", {**messages.COMMANDS, **tail.COMMANDS})
+add(queue, "Messages that were read", receipts.COMMANDS)
+add(queue, "Dead letters and the archive", redriving.COMMANDS)

@@ -1,15 +1,25 @@
 """The commands that settle messages that were read, by their receipts."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pgmq_gateway.cli.statements import QueueName, rows
+from pgmq_gateway.cli.manual import Commands
+from pgmq_gateway.cli.options import (
+    MAX_DELAY_SECONDS,
+    MAX_LEASE_SECONDS,
+    DataDir,
+    OwnerUri,
+    QueueName,
+    whole,
+    whole_seconds,
+)
+from pgmq_gateway.cli.statements import rows
 from pgmq_gateway.cli.stdin import lines_of_stdin
-from pgmq_gateway.cli.terminal import DataDir, OwnerUri, UsageError
+from pgmq_gateway.cli.terminal import UsageError
 
 Receipts = Annotated[
     list[str] | None,
@@ -49,7 +59,9 @@ def retry(
     delay: Annotated[
         int | None,
         typer.Option(
-            metavar="SECONDS", min=0, max=31536000, help="Until they are visible again. Default: the queue's back-off."
+            metavar="SECONDS",
+            parser=whole(0, MAX_DELAY_SECONDS, whole_seconds),
+            help="Until they are visible again. Default: the queue's back-off.",
         ),
     ] = None,
     reason: Reason = None,
@@ -86,7 +98,11 @@ def extend(
     receipts: Receipts = None,
     lease: Annotated[
         int | None,
-        typer.Option(metavar="SECONDS", min=0, max=604800, help="From now; 0 ends it. Default: the queue's settings."),
+        typer.Option(
+            metavar="SECONDS",
+            parser=whole(0, MAX_LEASE_SECONDS, whole_seconds),
+            help="From now; 0 ends it. Default: the queue's settings.",
+        ),
     ] = None,
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
@@ -167,7 +183,7 @@ def _settle(
         raise typer.Exit(1)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {
+COMMANDS: Commands = {
     "ack": ack,
     "retry": retry,
     "reject": reject,

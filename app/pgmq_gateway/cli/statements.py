@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import asyncpg
 import typer
@@ -17,11 +17,8 @@ from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.install.owner import Progress, owner, require_installed
 
-QueueName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the queue.")]
 # Between looks at an empty queue.
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 1.0
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 @asynccontextmanager

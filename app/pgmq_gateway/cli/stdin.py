@@ -2,6 +2,8 @@
 
 import sys
 
+import msgspec
+
 from pgmq_gateway.cli.terminal import UsageError
 
 
@@ -14,3 +16,12 @@ def lines_of_stdin(what: str) -> list[str]:
         return [line.strip() for line in sys.stdin.buffer.read().decode().split("\n") if line.strip()]
     except UnicodeDecodeError:
         raise UsageError("stdin is not UTF-8") from None
+
+
+def checked_json(text: str) -> str:
+    """JSON, with all digits of its numbers. Raises UsageError."""
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise UsageError(f"{text[:100]} is not JSON: a string needs quotes: '\"…\"'") from None
+    return text

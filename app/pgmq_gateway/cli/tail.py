@@ -1,13 +1,14 @@
 """The command that prints the messages of a queue as they arrive."""
 
 import math
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from pgmq_gateway.cli.statements import QueueName, awaited_rows, connected, print_lines
-from pgmq_gateway.cli.terminal import DataDir, OwnerUri, run
+from pgmq_gateway.cli.manual import Commands
+from pgmq_gateway.cli.options import DataDir, OwnerUri, QueueName, whole
+from pgmq_gateway.cli.statements import awaited_rows, connected, print_lines
+from pgmq_gateway.cli.terminal import run
 from pgmq_gateway.database.driver import Connection
 
 # A transaction that takes longer than so many later sends is overlooked.
@@ -26,7 +27,14 @@ ACK = "select from pgmq_api.settle($1, acks => $2)"
 def tail(
     name: QueueName,
     number: Annotated[
-        int, typer.Option("--number", "-n", min=0, max=REMEMBERED_MESSAGES, help="Latest messages to print first.")
+        int,
+        typer.Option(
+            "--number",
+            "-n",
+            metavar="NUMBER",
+            parser=whole(0, REMEMBERED_MESSAGES),
+            help="Latest messages to print first.",
+        ),
     ] = 10,
     consume: Annotated[
         bool, typer.Option("--consume", help="Read messages in place of only showing them, and acknowledge each.")
@@ -34,15 +42,15 @@ def tail(
     db_uri: OwnerUri = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print messages as they arrive, as lines of JSON, until Ctrl-C.
+    """Print messages as they arrive, until Ctrl-C.
 
     It looks at the queue one to ten times a second, and takes no message from its consumers: messages that they delete
     between two looks do not appear. With --consume it is a consumer, and acknowledges every message that it has
     printed. It ends with status 1 when the connection to the database is lost: run it under a supervisor.
 
     \b
-        pgmq-gateway queue tail tasks
-        pgmq-gateway queue tail tasks --consume >> messages.jsonl
+        pgmq-gateway tail tasks
+        pgmq-gateway tail tasks --consume >> messages.jsonl
     """
 
     async def follow() -> None:
@@ -75,4 +83,4 @@ async def _show(connection: Connection, name: str, number: int) -> None:
             after = known[0] - 1
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"tail": tail}
+COMMANDS: Commands = {"tail": tail}

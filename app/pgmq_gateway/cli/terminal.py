@@ -1,52 +1,25 @@
-"""Shared by the commands: common options, progress, and running coroutines."""
+"""The terminal: its width, questions, progress, and running coroutines."""
 
+import shutil
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import typer
 import uvloop
 
-from pgmq_gateway.embedded.datadir import DEFAULT_NAME
 from pgmq_gateway.install.owner import Progress
-from pgmq_gateway.settings.sources import CONFIG_VARIABLE
 
 T = TypeVar("T")
 
 # click's base class of errors in a command line. Newer versions of typer carry a click of their own.
 UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 
-OWNER_URI_VARIABLE = "PGMQ_GATEWAY_ADMIN_URI"
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help=f"Folder of the embedded database. Default: ./{DEFAULT_NAME}.")
-]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", help=f"Configuration file in PostgREST's format. Or set {CONFIG_VARIABLE}."
-    ),
-]
-OwnerUri = Annotated[
-    str | None,
-    typer.Option(
-        "--db-uri",
-        envvar=OWNER_URI_VARIABLE,
-        show_envvar=False,
-        help=f"URI of the database, with its owner. Prefer {OWNER_URI_VARIABLE}: ps shows options.",
-    ),
-]
-
-
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Scripts need it: they have no terminal.")]
-
-
-def help_without_command(context: typer.Context) -> None:
-    """Print the help for a command line that ends before a command."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
+def width(stream: TextIO) -> int | None:
+    """The columns of a terminal; None for a pipe or a file, whose lines have no maximum."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def confirm(question: str, *, yes: bool) -> None:
