@@ -12,7 +12,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from pgmq_gateway.dashboard.parts.theme import COLOURS
+from pgmq_gateway.dashboard.parts.theme import COLOURS, ICON
 
 REPOSITORY = Path(__file__).parents[1]
 OUTSIDE = "project/"
@@ -52,6 +52,7 @@ SCHEMES = ("default", "slate")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the files outside `docs/` that pages link to, and those that these link to."""
     files.append(File.generated(config, "assets/colours.css", content=colours()))
+    files.append(File.generated(config, "assets/logo.svg", abs_src_path=str(ICON)))
     waiting = [file.src_uri for file in files.documentation_pages()]
     while waiting:
         uri = waiting.pop()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Request, ViewportSize, expect
+from playwright.async_api import Browser, Locator, Page, Request, ViewportSize, expect
 
 from pgmq_gateway.auth.signing import token
 from tests import server
@@ -58,6 +58,33 @@ async def test_the_link_signs_in_once(own_origin: Page, chromium: Browser, dashb
 async def test_the_key_is_not_in_the_browser(signed_in: Page, dashboard: Dashboard) -> None:
     stored = await signed_in.evaluate("[localStorage, sessionStorage, document.documentElement.outerHTML]")
     assert dashboard.key not in json.dumps([stored, *await signed_in.context.cookies()])
+
+
+async def test_an_unknown_address_has_a_page_with_a_way_back(signed_in: Page, dashboard: Dashboard) -> None:
+    await signed_in.goto(f"{dashboard.url}/queuez/<b>")
+    await expect(signed_in.get_by_role("heading", name="Page not found")).to_be_visible()
+    await expect(signed_in.get_by_role("main")).to_contain_text("/queuez/<b>")
+    await accessible(signed_in)
+    await screenshot(signed_in, "not-found-1440-light")
+    icon = await signed_in.request.get(f"{dashboard.url}/favicon.ico")
+    assert (icon.status, icon.headers["content-type"]) == (200, "image/svg+xml")
+    await signed_in.get_by_role("link", name="All queues").click()
+    await expect(signed_in.get_by_role("heading", name="Queues", exact=True)).to_be_visible()
+
+
+async def test_the_theme_menu_marks_the_selected_theme(signed_in: Page) -> None:
+    def marked() -> Locator:
+        return signed_in.get_by_role("menuitemradio", checked=True)
+
+    await signed_in.get_by_role("button", name="Theme").click()
+    await expect(marked()).to_have_text("System")
+    await signed_in.get_by_role("menuitemradio", name="Dark").click()
+    await signed_in.get_by_role("button", name="Theme").click()
+    await expect(marked()).to_have_text("Dark")
+    await screenshot(signed_in, "theme-menu-1440-dark")
+    await signed_in.reload()
+    await signed_in.get_by_role("button", name="Theme").click()
+    await expect(marked()).to_have_text("Dark")
 
 
 async def test_a_wrong_key_is_rejected_with_the_error_of_the_api(own_origin: Page, dashboard: Dashboard) -> None:

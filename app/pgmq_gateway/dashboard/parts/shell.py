@@ -207,17 +207,25 @@ def _open_menu(here: str) -> None:
 
 
 def _theme_switch(dark: ui.dark_mode, preferred: str) -> None:
+    items: dict[str, ui.menu_item] = {}
+
     def select(name: str) -> None:
         dark.value = theme.THEMES[name]
         button.props(f"icon={THEME_ICONS[name]}")
+        mark(name)
         ui.run_javascript(
             f'document.cookie = "{theme.COOKIE}={name}; Path=/; Max-Age=31536000; SameSite=Strict";'
             f'document.documentElement.dataset.theme = "{name}";'
         )
+
+    def mark(selected: str) -> None:
+        for name, item in items.items():
+            item.props(f"aria-checked={'true' if name == selected else 'false'}")
 
     with (
         icon_button(THEME_ICONS[preferred], "Theme").props("aria-haspopup=menu") as button,
         ui.menu().props("role=menu"),
     ):
         for name in theme.THEMES:
-            ui.menu_item(f"{name.capitalize()}", lambda name=name: select(name)).props("role=menuitem")
+            items[name] = ui.menu_item(name.capitalize(), lambda name=name: select(name)).props("role=menuitemradio")
+    mark(preferred)

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 STYLE_SHEET_PATH = "/assets/dashboard.css"
 STATIC = Path(__file__).parents[1] / "static"
+ICON = STATIC / "icon.svg"
 # The shared rules come first, so that those of one page override them.
 STYLES = [STATIC / name for name in ("dashboard.css", "access.css", "health.css", "queue.css")]
 

@@ -16,7 +16,7 @@ from pgmq_gateway.dashboard import pages
 from pgmq_gateway.dashboard.api import connect
 from pgmq_gateway.dashboard.parts import shell, theme
 from pgmq_gateway.dashboard.sessions import Code, Sessions
-from pgmq_gateway.dashboard.web import signin
+from pgmq_gateway.dashboard.web import plain, signin
 from pgmq_gateway.dashboard.web.gate import Gate
 from pgmq_gateway.http.asgi import App
 from pgmq_gateway.http.sockets import url
@@ -113,9 +113,11 @@ def application(options: Options, port: str, code_used: Callable[[], None]) -> A
     inner.router.routes.extend([*signin.SignIn(http, public, sessions, code, cookie).routes(), *theme.routes()])
     # The gate has checked the Origin. Without this, NiceGUI's socket sends CORS headers for every origin.
     core.sio.eio.cors_allowed_origins = []
+    core.app.add_exception_handler(404, plain.not_found)
     ui.run_with(
         inner,
         title="pgmq-gateway",
+        favicon=theme.ICON,
         dark=None,
         tailwind=False,
         gzip_middleware_factory=None,

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 from pgmq_gateway.dashboard.api import Problem, check
 from pgmq_gateway.dashboard.parts import theme
 from pgmq_gateway.dashboard.sessions import SESSION, SIGN_IN, Code, Sessions
+from pgmq_gateway.dashboard.web.plain import document
 
 MAX_FORM_BYTES = 65536
 REFUSED = "This key cannot manage queues. Sign in with a key whose role may execute the functions of pgmq_admin."
@@ -85,18 +86,7 @@ class SignIn:
 
 
 def page(content: str, preferred: str) -> str:
-    """A page of plain HTML with the dashboard's style sheet. `preferred` is the name of a theme."""
-    return f"""<!doctype html>
-<html lang="en" data-theme="{preferred}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Sign in · pgmq-gateway</title>
-<link rel="stylesheet" href="{theme.STYLE_SHEET_PATH}">
-</head>
-<body class="plain">{content}</body>
-</html>"""
+    return document("Sign in", content, preferred)
 
 
 def _form(address: str, why: str, problem: Problem | None, target: str) -> str:
