@@ -128,7 +128,9 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def addresses(banner: str) -> list[str]:
     """The URLs of the API and of the admin port."""
-    return re.findall(r"http://[\d.]+:\d+", banner)[:2]
+    found = re.findall(r"http://[\d.]+:\d+(?!\S*sign-in)", banner)
+    # A public URL replaces that of the API.
+    return (found * 2)[:2]
 
 
 def banner(process: subprocess.Popen[str], log: Path, mark: str) -> str:

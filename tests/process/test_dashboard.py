@@ -36,7 +36,7 @@ def test_it_is_restarted_when_it_exits_and_its_link_signs_in_once(folder: Path, 
     where = ("--data-dir", str(folder / "with-dashboard"))
     env = {"PGRST_JWT_SECRET": SECRET, "PGRST_OPENAPI_SERVER_PROXY_URI": PUBLIC_URL}
     gateway = server.start(tmp_path / "log", *where, "--dashboard-port", "0", env=env)
-    assert f"API URL           {PUBLIC_URL}\n" in gateway.output
+    assert f"  API        {PUBLIC_URL}\n" in gateway.output
     link = re.search(r"(\S+)/sign-in\?code=(\S+)", gateway.output)
     assert link is not None
     # Before it serves, connections wait in the listen backlog.

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from pgmq_gateway.auth.signing import api_key
+from pgmq_gateway.cli import banner
 from pgmq_gateway.embedded.cluster import socket_uri
 from pgmq_gateway.embedded.datadir import DataDirectory
 from pgmq_gateway.http.sockets import Addresses, bind
@@ -20,7 +21,7 @@ from pgmq_gateway.process.lifecycle import Lifecycle
 from pgmq_gateway.process.reload import Apply
 from pgmq_gateway.process.signals import StopSignals
 from pgmq_gateway.process.systemd import Manager
-from pgmq_gateway.process.worker_count import automatic, usable_processors
+from pgmq_gateway.process.worker_count import WorkerCount, automatic, usable_processors
 from pgmq_gateway.settings.model import Settings, load_settings
 from tests import server
 from tests.server import SECRET, Serve, Server, call
@@ -57,8 +58,24 @@ def queue_in(folder: Path, name: str) -> None:
 
 
 def test_the_banner_says_where_everything_is(embedded: Server, directory: DataDirectory) -> None:
-    for expected in (embedded.url, str(directory.path), api_key(SECRET.encode(), "anon"), "queue create hello"):
+    for expected in (embedded.url, str(directory.path), "queue create hello"):
         assert expected in embedded.output
+    assert api_key(SECRET.encode(), "service_role") not in embedded.output
+
+
+def test_the_banner_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for folder in ("/home/somebody/a/folder/with/a/rather/long/path/to/it", "/srv/q"):
+        monkeypatch.setattr("sys.argv", [f"{folder}/.venv/bin/pgmq-gateway"])
+        link = f"http://127.0.0.1:65535/sign-in?code={'x' * 24}"
+        address, directory = "http://127.0.0.1:65535", DataDirectory(f"{folder}/.pgmq-gateway")
+        shown = banner.embedded(address, address, directory, link, WorkerCount(2, "2 processors"))
+        lines = shown.splitlines()
+        assert [line for line in lines if len(line) > 80] == []
+        assert len(lines) < 24
+        assert "Dashboard" in lines[3]
+        assert f'eval "$(cd {folder} && ' in shown
+        assert '.venv/bin/pgmq-gateway keys)"' in shown
 
 
 def test_health_says_live_and_ready(embedded: Server) -> None:
@@ -191,7 +208,7 @@ def test_no_key_is_printed_for_a_database_of_somebody_else(serve: Serve, databas
 
 def test_auto_leaves_processors_to_the_embedded_postgres(serve_embedded: Serve) -> None:
     chosen = automatic(Settings(), usable_processors(), embedded=True)
-    assert f"  Workers           {chosen}\n" in serve_embedded("with-settings", "--workers", "auto").output
+    assert f"  Workers    {chosen}\n" in serve_embedded("with-settings", "--workers", "auto").output
 
 
 def test_settings_of_the_environment_hold_on_the_embedded_database(serve_embedded: Serve) -> None:

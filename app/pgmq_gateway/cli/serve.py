@@ -138,7 +138,7 @@ class Launch:
                 if dashboard:
                     dashboard.ready()
                 api, admin = public_url(settings) or url(addresses.api), url(addresses.admin)
-                STDOUT.write(banner.embedded(api, admin, directory, signer, link, workers))
+                STDOUT.write(banner.embedded(api, admin, directory, link, workers))
 
             try:
                 settings = await self.settings(complete)

@@ -16,6 +16,8 @@ from pgmq_gateway.process.child import Child, run_module
 
 # Prefixes of the gateway's variables, which include secrets. The dashboard does not get them.
 GATEWAY_PREFIXES = ("PG", "AUTHENTICATOR_")
+# The link with the code fits a line of 80 columns.
+CODE_BYTES = 18
 # How long the dashboard may take to stop before it is killed.
 STOP_TIMEOUT_SECONDS = 5.0
 
@@ -54,7 +56,7 @@ class Dashboard(Child):
 
     def link(self, key: str) -> str:
         """A URL that signs in with this key, once, without containing it."""
-        code = secrets.token_urlsafe(24)
+        code = secrets.token_urlsafe(CODE_BYTES)
         self._message |= {"code": code, "key": key}
         return f"{self.url}/sign-in?code={code}"
 
