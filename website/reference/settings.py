@@ -14,8 +14,8 @@ from website.reference.markdown import code, sentence, table
 
 INTRODUCTION = """
 Settings come from the environment, from a file in PostgREST's format, and those marked *database* also from `ALTER
-ROLE authenticator SET pgrst.… = '…'`: [Configuring](../operating/configuring.md). In a file, a setting has the name
-in the first column. Lists are separated by commas. For URIs and secrets, `@path` reads a file.
+ROLE authenticator SET pgrst.… = '…'`: [Configuring](../operating/configuring.md). In a file, a setting has the second
+of its names. Lists are separated by commas. For URIs and secrets, `@path` reads a file.
 [Compatibility](compatibility.md#settings) lists the differences from PostgREST, and its settings without effect here.
 """.strip()
 # Those that the docstring of Settings does not have, because they are PostgREST's, or has for readers of the code.
@@ -65,7 +65,7 @@ LINE = re.compile(r"^    (\w[\w, ]*?) {2,}(\S.*)$", re.MULTILINE)
 
 def page() -> str:
     own = set(GATEWAY_SETTINGS)
-    head = ["setting", "variable", "default", "meaning"]
+    head = ["variable, name in a file", "meaning", "default"]
     return markdown.page(
         "Settings",
         INTRODUCTION,
@@ -81,7 +81,7 @@ def _row(name: str) -> list[str]:
     field = FIELDS[name]
     info = Settings.model_fields[field]
     meaning = " ".join(filter(None, [sentence(meanings()[field]), _range(info), _database(name)]))
-    return [code(name), code(variable(field)), DEFAULTS.get(field) or _default(info), meaning]
+    return [f"{code(variable(field))} {code(name)}", meaning, DEFAULTS.get(field) or _default(info)]
 
 
 def meanings() -> dict[str, str]:
@@ -106,7 +106,9 @@ def _default(info: FieldInfo) -> str:
     if isinstance(value, SecretStr):
         return "none"
     return (
-        code(",".join(value)) if isinstance(value, tuple) else code(f"{value:g}" if isinstance(value, float) else value)
+        ", ".join(map(code, value))
+        if isinstance(value, tuple)
+        else code(f"{value:g}" if isinstance(value, float) else value)
     )
 
 
