@@ -65,8 +65,32 @@ def base() -> Iterator[Path]:
 
 
 @pytest.fixture
-def directory(base: Path) -> DataDirectory:
+def fresh(base: Path) -> DataDirectory:
+    """A directory that does not exist yet."""
     return DataDirectory(base / ".pgmq-gateway")
+
+
+@pytest.fixture(scope="module")
+def created() -> Iterator[DataDirectory]:
+    """A directory whose server was started once and stopped."""
+    folder = Path(tempfile.mkdtemp(prefix="pgmq-test-"))
+    directory = DataDirectory(folder / ".pgmq-gateway")
+
+    async def create() -> None:
+        async with running(directory, "install"):
+            pass
+
+    asyncio.run(create())
+    yield directory
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def directory(fresh: DataDirectory, created: DataDirectory) -> DataDirectory:
+    """A directory with a cluster, of which this test is the first user."""
+    fresh.prepare()
+    subprocess.run(["cp", "-a", created.postgres, fresh.postgres], check=True)
+    return fresh
 
 
 @contextlib.asynccontextmanager
@@ -126,16 +150,16 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-async def test_a_fresh_start_creates_the_cluster_and_answers(directory: DataDirectory) -> None:
+async def test_a_fresh_start_creates_the_cluster_and_answers(fresh: DataDirectory) -> None:
     said: list[str] = []
-    async with running(directory, "install", said.append) as server:
-        assert await answer(directory, "select 1") == 1
-        assert server.uri() == socket_uri(directory)
-        holder = directory.holder()
+    async with running(fresh, "install", said.append) as server:
+        assert await answer(fresh, "select 1") == 1
+        assert server.uri() == socket_uri(fresh)
+        holder = fresh.holder()
         assert holder
         assert (holder.pid, holder.purpose) == (os.getpid(), "install")
     assert said == ["Creating the database", "Starting Postgres"]
-    assert directory.holder() is None
+    assert fresh.holder() is None
 
 
 async def test_a_second_start_keeps_the_data(directory: DataDirectory) -> None:
@@ -147,21 +171,21 @@ async def test_a_second_start_keeps_the_data(directory: DataDirectory) -> None:
     assert said == ["Starting Postgres"]
 
 
-async def test_it_is_reachable_by_its_socket_and_owner_only(directory: DataDirectory) -> None:
-    async with running(directory, "install") as server:
-        assert await answer(directory, "show listen_addresses") == ""
+async def test_it_is_reachable_by_its_socket_and_owner_only(fresh: DataDirectory) -> None:
+    async with running(fresh, "install") as server:
+        assert await answer(fresh, "show listen_addresses") == ""
         assert not psutil.Process(server.pid).net_connections("inet")
-        assert mode(directory.path) == mode(directory.postgres) == mode(directory.path / "run") == 0o700
-        assert mode(directory.path / "run" / SOCKET_NAME) == 0o700
-        assert mode(directory.log) == mode(directory.lock) == 0o600
-        rules = await answer(directory, "select array_agg(distinct type || auth_method) from pg_hba_file_rules")
+        assert mode(fresh.path) == mode(fresh.postgres) == mode(fresh.path / "run") == 0o700
+        assert mode(fresh.path / "run" / SOCKET_NAME) == 0o700
+        assert mode(fresh.log) == mode(fresh.lock) == 0o600
+        rules = await answer(fresh, "select array_agg(distinct type || auth_method) from pg_hba_file_rules")
         assert sorted(rules) == ["hostreject", "localtrust"]  # type: ignore[call-overload]
 
 
-async def test_the_settings_keep_acknowledged_messages(directory: DataDirectory) -> None:
+async def test_the_settings_keep_acknowledged_messages(fresh: DataDirectory) -> None:
     wanted = {"fsync": "on", "synchronous_commit": "on", "TimeZone": "UTC", "log_timezone": "UTC"}
     wanted |= {"max_connections": "100", "server_encoding": "UTF8"}
-    async with running(directory, "install"), connected(directory) as connection:
+    async with running(fresh, "install"), connected(fresh) as connection:
         assert {name: await connection.fetchval(f"show {name}") for name in wanted} == wanted
         assert await connection.fetchval("select upper('é')") == "É"
 
@@ -325,26 +349,26 @@ async def test_another_process_named_in_the_pid_files_is_left_alone(directory: D
     assert await unrelated.wait() == -signal.SIGKILL
 
 
-async def test_a_killed_initdb_leaves_no_partial_cluster(directory: DataDirectory) -> None:
-    directory.prepare()
-    half = directory.path / "postgres.initdb-dead"
+async def test_a_killed_initdb_leaves_no_partial_cluster(fresh: DataDirectory) -> None:
+    fresh.prepare()
+    half = fresh.path / "postgres.initdb-dead"
     (half / "base").mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
-    async with running(directory, "install"):
-        assert await answer(directory, "select 1") == 1
+    async with running(fresh, "install"):
+        assert await answer(fresh, "select 1") == 1
     assert not half.exists()
 
 
-async def test_a_cancelled_creation_leaves_no_partial_cluster(directory: DataDirectory) -> None:
-    server = EmbeddedPostgres(directory)
+async def test_a_cancelled_creation_leaves_no_partial_cluster(fresh: DataDirectory) -> None:
+    server = EmbeddedPostgres(fresh)
     start = asyncio.create_task(server.start())
-    await until_async(lambda: any(directory.path.glob("postgres.initdb-*")))
+    await until_async(lambda: any(fresh.path.glob("postgres.initdb-*")))
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
-    assert not list(directory.path.glob("postgres*/"))
-    async with running(directory, "install"):
-        assert await answer(directory, "select 1") == 1
+    assert not list(fresh.path.glob("postgres*/"))
+    async with running(fresh, "install"):
+        assert await answer(fresh, "select 1") == 1
 
 
 async def test_a_path_too_long_for_a_socket_works(base: Path) -> None:
@@ -391,12 +415,12 @@ async def test_a_cluster_of_another_version_is_refused(directory: DataDirectory)
         await EmbeddedPostgres(directory).start()
 
 
-async def test_half_a_cluster_is_never_overwritten(directory: DataDirectory) -> None:
-    directory.prepare()
-    (directory.postgres / "base").mkdir(parents=True)
+async def test_half_a_cluster_is_never_overwritten(fresh: DataDirectory) -> None:
+    fresh.prepare()
+    (fresh.postgres / "base").mkdir(parents=True)
     with pytest.raises(EmbeddedPostgresError, match="not a complete Postgres cluster"):
-        await EmbeddedPostgres(directory).start()
-    assert (directory.postgres / "base").exists()
+        await EmbeddedPostgres(fresh).start()
+    assert (fresh.postgres / "base").exists()
 
 
 async def test_a_server_that_cannot_start_reports_the_reason(directory: DataDirectory) -> None:
@@ -441,27 +465,27 @@ def test_it_runs_under_uvloop(directory: DataDirectory) -> None:
 
 @needs_root
 async def test_root_hands_the_server_to_an_ordinary_user(
-    base: Path, directory: DataDirectory, caplog: pytest.LogCaptureFixture
+    base: Path, fresh: DataDirectory, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert mode(base) == 0o700
-    directory.secrets()
-    async with running(directory, "install") as server:
+    fresh.secrets()
+    async with running(fresh, "install") as server:
         process = psutil.Process(server.pid)
         assert process.username() in ("postgres", "nobody")
         assert process.uids() == (process.uids().real,) * 3
-        assert directory.path.stat().st_uid == directory.postgres.stat().st_uid == process.uids().real
-        assert directory.secret_file.stat().st_uid == directory.lock.stat().st_uid == 0
+        assert fresh.path.stat().st_uid == fresh.postgres.stat().st_uid == process.uids().real
+        assert fresh.secret_file.stat().st_uid == fresh.lock.stat().st_uid == 0
     assert mode(base) == 0o701
     assert f"to traverse {base} (chmod o+x)" in caplog.text
 
 
 @needs_root
-def test_a_cluster_whose_owner_does_not_exist_is_refused(directory: DataDirectory) -> None:
-    directory.prepare()
-    directory.postgres.mkdir()
-    os.chown(directory.postgres, 54321, 54321)
+def test_a_cluster_whose_owner_does_not_exist_is_refused(fresh: DataDirectory) -> None:
+    fresh.prepare()
+    fresh.postgres.mkdir()
+    os.chown(fresh.postgres, 54321, 54321)
     with pytest.raises(EmbeddedPostgresError, match="refuses to run as root, and user 54321 does not exist"):
-        account_for(directory)
+        account_for(fresh)
 
 
 def test_programs_that_only_root_can_read_become_readable(
