@@ -1,4 +1,4 @@
-"""The workers of docs/consumers.md, as they stand there, through lost connections of the database."""
+"""The workers of docs/guides, as they stand there, through lost connections of the database."""
 
 import json
 import signal

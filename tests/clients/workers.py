@@ -1,4 +1,4 @@
-"""The workers of docs/consumers.md, as they stand there."""
+"""The workers of docs/guides/worker-*.md, as they stand there."""
 
 import re
 import shutil
@@ -11,16 +11,17 @@ from tests import nodejs, server
 from tests.clients.conftest import REPOSITORY
 from tests.nodejs import NODE
 
-PAGE = (REPOSITORY / "docs" / "consumers.md").read_text()
-MAX_LINES = 60
+GUIDES = REPOSITORY / "docs" / "guides"
+# With the blank lines.
+MAX_LINES = 70
 # BATCH, LEASE_SECONDS, WAIT_SECONDS, LONGEST_PAUSE_SECONDS.
 CONSTANTS = "10, 30, 20, 10"
 
 
-def program(language: str, constants: str) -> str:
-    """The only code block of the page in a language, with these constants."""
-    found: str
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+def program(name: str, constants: str) -> str:
+    """The first code block of a guide, with these constants."""
+    page = (GUIDES / f"worker-{name}.md").read_text()
+    found: str = re.findall(r"^```\w+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
     assert found.count("\n") <= MAX_LINES
     assert found.count(CONSTANTS) == 1
     return found.replace(CONSTANTS, constants)

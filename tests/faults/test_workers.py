@@ -1,4 +1,4 @@
-"""The workers of docs/consumers.md, through kills of the gateway and of Postgres."""
+"""The workers of docs/guides, through kills of the gateway and of Postgres."""
 
 import contextlib
 import os
