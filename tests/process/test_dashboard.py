@@ -1,5 +1,6 @@
 """The dashboard's process: started by serve, restarted when it exits, stopped with serve."""
 
+import os
 import re
 import signal
 import socket
@@ -83,10 +84,11 @@ def test_a_port_in_use_is_reported_in_one_line(directory: DataDirectory, databas
         port = str(taken.getsockname()[1])
         result = server.run("serve", "--port", "0", "--admin-port", "0", "--dashboard-port", port, env=env)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == (
-        f"pgmq-gateway: cannot listen on 127.0.0.1:{port}: Address already in use "
-        "(for the dashboard: give another --dashboard-port, or --no-dashboard)\n"
-    )
+    assert re.fullmatch(
+        rf"pgmq-gateway: cannot listen on 127\.0\.0\.1:{port}: Address already in use by \S+ \(pid {os.getpid()}\): "
+        "choose another port with --dashboard-port PORT or --no-dashboard, or --dashboard-port 0 for any free one\n",
+        result.stderr,
+    ), result.stderr
 
 
 def test_the_command_serves_a_remote_gateway_and_writes_no_file(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from pgmq_gateway.auth.keyset import own_keys
 from pgmq_gateway.cli.manual import Commands
 from pgmq_gateway.cli.options import Config, ServedDataDir
 from pgmq_gateway.cli.options import port as a_port
+from pgmq_gateway.cli.ports import bind_option
 from pgmq_gateway.cli.ready import ready_url
 from pgmq_gateway.cli.serve import LOOPBACK, Launch
 from pgmq_gateway.cli.terminal import run
-from pgmq_gateway.http.sockets import bind, url
+from pgmq_gateway.http.sockets import url
 from pgmq_gateway.observe.output import STDOUT
 from pgmq_gateway.process.dashboard import require_installed as require_dashboard
 from pgmq_gateway.process.signals import StopSignals
@@ -151,7 +152,7 @@ def dashboard_command(
         if address is not None and urlsplit(address).scheme not in ("http", "https"):
             raise typer.BadParameter(f"{address} is not a URL: write http://HOST:PORT", param_hint=name)
     require_dashboard()
-    bound = bind(host, port)
+    bound = bind_option(host, port, "--port")
     # Imported here because the import is slow and only this command needs it.
     from pgmq_gateway.dashboard.web.server import Options, serve
 

@@ -10,6 +10,7 @@ import typer
 from pgmq_gateway.cli import database, gateway, keys, openapi, queues
 from pgmq_gateway.cli.manual import CONTEXT, Group, add, help_without_command, sentence
 from pgmq_gateway.cli.terminal import UsageError
+from pgmq_gateway.cli.wording import spoken
 from pgmq_gateway.distribution import MissingExtraError, release
 from pgmq_gateway.embedded.cluster import EmbeddedPostgresError
 from pgmq_gateway.embedded.datadir import DataDirectoryError
@@ -74,7 +75,7 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except FAILURES as error:
-        _fail(str(error), 1)
+        _fail(spoken(str(error)), 1)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except UsageError as error:

@@ -14,6 +14,7 @@ from pgmq_gateway.auth import signing
 from pgmq_gateway.auth.keyset import own_keys
 from pgmq_gateway.auth.signing import Signer
 from pgmq_gateway.cli import banner
+from pgmq_gateway.cli.ports import bind_option
 from pgmq_gateway.cli.terminal import progress
 from pgmq_gateway.cli.urls import public_url
 from pgmq_gateway.distribution import MissingExtraError
@@ -21,7 +22,7 @@ from pgmq_gateway.embedded.cluster import installation
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.embedded.server import EmbeddedPostgres
 from pgmq_gateway.http.hosts import Hosts
-from pgmq_gateway.http.sockets import Addresses, ServeError, bind, overlap, passed, url
+from pgmq_gateway.http.sockets import Addresses, ServeError, overlap, passed, url
 from pgmq_gateway.install.installer import install
 from pgmq_gateway.install.owner import owner
 from pgmq_gateway.observe import logs
@@ -208,11 +209,7 @@ class Launch:
         except MissingExtraError as error:
             logger.warning("%s, or leave it out with --no-dashboard", error)
             return None
-        try:
-            bound = bind(LOOPBACK, self.dashboard)
-        except ServeError as error:
-            hint = "for the dashboard: give another --dashboard-port, or --no-dashboard"
-            raise ServeError(f"{error} ({hint})") from None
+        bound = bind_option(LOOPBACK, self.dashboard, "--dashboard-port", instead=" or --no-dashboard")
         for name, other in ((API_PORT, addresses.api), (ADMIN_PORT, addresses.admin)):
             if overlap(bound, other):
                 raise ServeError(
@@ -241,8 +238,12 @@ def _addresses(settings: Settings) -> Addresses:
     """The sockets of the API and of the admin port, bound early or passed by systemd."""
     found = passed(os.environ)
     shared, admin_host = settings.reuse_port, settings.admin_server_host or settings.server_host
-    api = found[0] if found else bind(settings.server_host, settings.server_port, shared=shared)
-    admin = found[1] if len(found) > 1 else bind(admin_host, settings.admin_server_port, shared=shared)
+    api = found[0] if found else bind_option(settings.server_host, settings.server_port, "--port", shared=shared)
+    admin = (
+        found[1]
+        if len(found) > 1
+        else bind_option(admin_host, settings.admin_server_port, "--admin-port", shared=shared)
+    )
     return Addresses(api, admin)
 
 

@@ -16,6 +16,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 
 from pgmq_gateway.schemas import INTERNAL, LEASES, MANAGEMENT, QUEUES, SETTINGS
 from pgmq_gateway.settings import sources
@@ -392,7 +393,31 @@ def load_settings(
         first = error.errors(include_url=False, include_input=False)[0]
         field, *rest = first["loc"]
         place = app[int(rest[0])].place if field == "app_settings" else places.get(str(field)) or variable(str(field))
-        raise SettingsError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise SettingsError(f"{place}: {_reason(first)}") from None
+
+
+def _reason(error: ErrorDetails) -> str:
+    """Why a value is wrong, without the value, which can be a secret."""
+    limits = error.get("ctx", {})
+    match error["type"]:
+        case "greater_than_equal":
+            return f"must be {limits['ge']} or more"
+        case "less_than_equal":
+            return f"must be {limits['le']} or less"
+        case "greater_than":
+            return f"must be more than {limits['gt']}"
+        case "less_than":
+            return f"must be less than {limits['lt']}"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "must be a whole number"
+        case "float_parsing" | "float_type" | "finite_number":
+            return "must be a number"
+        case "bool_parsing" | "bool_type":
+            return "must be true or false"
+        case "literal_error" | "enum":
+            return f"must be {limits['expected']}"
+        case _:
+            return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _refuse_files(in_database: tuple[tuple[str, str], ...]) -> None:
