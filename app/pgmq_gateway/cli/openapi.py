@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from pgmq_gateway.calls.call import EXECUTABLE
-from pgmq_gateway.calls.catalog import Function, load
 from pgmq_gateway.cli.manual import Commands
 from pgmq_gateway.cli.options import DataDir, OwnerUri
 from pgmq_gateway.cli.terminal import progress, run
@@ -15,7 +13,6 @@ from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.install.owner import owner, require_installed
 from pgmq_gateway.schemas import LEASES, MANAGEMENT, QUEUES
 
-EXECUTABLE_BY_SERVICE_ROLE = EXECUTABLE.format(schema="$1", role="'service_role'")
 DESCRIBED = (QUEUES, LEASES, MANAGEMENT)
 
 
@@ -42,15 +39,19 @@ def openapi_command(
     A YAML document of the functions of a schema that service_role can execute.
     """
 
-    # Imported here because only this command needs them.
+    # Imported here because only this command needs them, and imports take most of a short command's time.
     from pgmq_gateway import openapi
+    from pgmq_gateway.calls.call import EXECUTABLE
+    from pgmq_gateway.calls.catalog import Function, load
     from pgmq_gateway.openapi.yaml import as_yaml
+
+    executable = EXECUTABLE.format(schema="$1", role="'service_role'")
 
     async def read() -> list[Function]:
         with progress() as report:
             async with owner(db_uri, DataDirectory(data_dir or DEFAULT_NAME), "openapi", report) as connection:
                 await require_installed(connection, embedded=db_uri is None, progress=report)
-                rows = [await connection.fetchrow(EXECUTABLE_BY_SERVICE_ROLE, described) for described in schemas]
+                rows = [await connection.fetchrow(executable, described) for described in schemas]
                 oids = {oid for row in rows if row for oid in json.loads(row["body"])}
                 return [function for function in await load(connection, schemas) if function.oid in oids]
 
