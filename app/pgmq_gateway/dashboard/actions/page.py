@@ -102,7 +102,7 @@ def _row(row: Row, queues: Sequence[str] | None) -> None:
     with ui.element("tr"):
         time = words("", "td").props(f"title={json.dumps(row['at'])}")
         # Formatted by the browser, in its time zone.
-        time.props[":textContent"] = f"new Date({json.dumps(row['at'])}).toLocaleString()"
+        time.props[":textContent"] = f"localTime({json.dumps(row['at'])})"
         words(actor(row), "td")
         if queues is not None:
             with ui.element("td"):

@@ -69,10 +69,15 @@ class Rates:
         """Messages per second of a queue, in and out."""
         return self._queues[queue].now()
 
-    def lines(self, queue: str, at: float) -> Mapping[str, str]:
-        """SVG points of the sparkline's lines `in` and `out`, on one scale. The right edge is the time `at`."""
+    def lines(self, queue: str, at: float) -> Mapping[str, str] | None:
+        """SVG points of the sparkline's lines `in` and `out`, on one scale. The right edge is the time `at`.
+
+        None without traffic.
+        """
         steps = sorted(self._queues[queue].steps.items())
-        top = max((max(pair) for _, pair in steps), default=0.0) or 1.0
+        top = max((max(pair) for _, pair in steps), default=0.0)
+        if not top:
+            return None
         first = int(at / STEP_SECONDS) - POINTS + 1
 
         def point(step: int, rate: float) -> str:

@@ -113,8 +113,7 @@ class Refresh(Generic[T]):
     def _show_status(self) -> None:
         late = self._problem is not None
         text = "Last update:" if late else "Updated"
-        # Formatted by the browser, in its time zone.
-        at = f"new Date({self._updated * 1000:.0f}).toLocaleTimeString()" if self._updated else "'never'"
+        at = f"localTime({self._updated * 1000:.0f}).slice(11)" if self._updated else "'never'"
         self._status.props[":textContent"] = f"{json.dumps(text)} + ' ' + {at}"
         self._status.classes(add="late" if late else "", remove="" if late else "late")
         self._status.update()

@@ -63,6 +63,12 @@ HEAD = f"""<link rel="stylesheet" href="{theme.STYLE_SHEET_PATH}">
   new MutationObserver(() => {{
     if (focused?.isConnected && document.activeElement === document.body) focused.focus({{ preventScroll: true }});
   }}).observe(document, {{ childList: true, subtree: true }});
+  // Times have one format on all pages: ISO 8601's, in the browser's zone, to the second.
+  function localTime(at) {{
+    const time = new Date(at);
+    if (isNaN(time)) return String(at);
+    return new Date(time - time.getTimezoneOffset() * 60000).toISOString().slice(0, 19).replace("T", " ");
+  }}
   // navigator.clipboard exists in secure contexts only: https and localhost.
   async function copyText(text) {{
     if (navigator.clipboard) return navigator.clipboard.writeText(text);

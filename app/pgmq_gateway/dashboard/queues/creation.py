@@ -1,19 +1,23 @@
-"""The dialog that creates a queue."""
+"""The dialog that creates a queue, and opens it."""
 
 import re
-from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
 from pgmq_gateway.dashboard.access.protection import OFF
 from pgmq_gateway.dashboard.api import Api, Problem
+from pgmq_gateway.dashboard.parts.shell import queue_address
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, field, heading, words
 
 TYPES = {
     "basic": "Basic: durable, for most uses",
     "unlogged": "Unlogged: faster, but emptied by a crash",
-    "partitioned": "Partitioned: for very many messages; requires pg_partman",
+    "partitioned": "Partitioned: for very many messages",
 }
+WITHOUT_PARTMAN = (
+    "Partitioned queues need the extension pg_partman, which this database does not have. A superuser can create it, "
+    "if the server has it: create schema partman; create extension pg_partman schema partman"
+)
 INTERVALS = "Two numbers of messages, such as 10000, or two intervals, such as 1 day."
 # pgmq adds prefixes and suffixes, and Postgres' names have at most 63 bytes.
 MAX_NAME_CHARACTERS = 47
@@ -33,11 +37,8 @@ def name_error(name: str) -> str | None:
 
 
 class Creation:
-    """The dialog. `created` is awaited after a queue was created."""
-
-    def __init__(self, api: Api, created: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
-        self._created = created
         with ui.dialog().props('aria-label="Create a queue"') as self._dialog, ui.card().classes("dialog"):
             heading("Create a queue")
             self._name = field("Name", validation=name_error).props(
@@ -45,6 +46,7 @@ class Creation:
             )
             self._name.without_auto_validation().on_value_change(lambda: self._name.validate())
             self._type = ui.radio(TYPES, value="basic").props('dense aria-label="Type"').classes("choice")
+            self._without_partman = words(WITHOUT_PARTMAN, "p").classes("muted")
             with ui.element("div").classes("stack").bind_visibility_from(self._type, "value", value="partitioned"):
                 self._partition = field("Messages or time per partition", "10000")
                 self._retention = field("Messages or time to keep", "100000")
@@ -59,7 +61,11 @@ class Creation:
                 self._button = button("Create", self._create, "primary")
         self._name.on("keydown.enter", self._create)
 
-    def open(self) -> None:
+    async def open(self) -> None:
+        database = await self._api.database()
+        possible = isinstance(database, Problem) or database["partman_version"] is not None
+        self._type.set_options({name: text for name, text in TYPES.items() if possible or name != "partitioned"})
+        self._without_partman.set_visibility(not possible)
         self._failure.clear()
         self._name.value, self._name.error = "", None
         self._rls.value, self._type.value = True, "basic"
@@ -74,10 +80,11 @@ class Creation:
         if isinstance(answer, Problem):
             self._failure.show(answer)
             return
-        name = self._name.value
-        ui.notify(f"Queue {name} was created." if answer else f"Queue {name} already exists.", position="bottom")
+        if not answer:
+            self._name.error = f"Queue {self._name.value} already exists."
+            return
         self._dialog.close()
-        await self._created()
+        ui.navigate.to(queue_address(self._name.value))
 
     def _arguments(self) -> dict[str, object]:
         arguments = {"queue_name": self._name.value, "queue_type": self._type.value, "rls": self._rls.value}

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
@@ -27,8 +27,12 @@ MAX_UNFOLDED_WARNINGS = 3
 
 
 @page("/", "Queues")
-async def queues(api: Api) -> None:
-    await Overview(api).start()
+async def queues(api: Api, search: str = "", sort: str = "") -> None:
+    """The parameters are those of the address.
+
+    sort  the name of a column; with - before it, descending
+    """
+    await Overview(api, search, sort).start()
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,17 @@ class Snapshot:
     """`warnings` is None when the lint has failed."""
 
     queues: Sequence[Row]
-    warnings: Sequence[Row] | None = field(default=None)
+    warnings: Sequence[Row] | None
 
 
 class Overview:
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, search: str, sort: str) -> None:
         self._api = api
         self._rates = Rates()
         self._history_loaded = False
         # The time of the latest lint, and its findings.
         self._linted: tuple[float, Sequence[Row] | None] = (-LINT_SECONDS, None)
-        self._creation = Creation(api, self._after_creation)
+        self._creation = Creation(api)
         with ui.element("div").classes("head"):
             heading("Queues", 1)
             ui.element("div").classes("grow")
@@ -57,11 +61,11 @@ class Overview:
         self._warnings = ui.element("section").props('aria-label="Warnings"').classes("stack")
         with ui.element("section").classes("stack").props("aria-label=Queues") as self._list:
             with ui.element("div").classes("head"):
-                search = ui.input(placeholder="Search").props(
+                field = ui.input(placeholder="Search", value=search).props(
                     'dense outlined clearable type=search aria-label="Search queues"'
                 )
-            self._table = Table()
-            search.on_value_change(lambda event: self._table.search(event.value))
+            self._table = Table(sort, search)
+            field.on_value_change(lambda event: self._table.search(event.value))
         self._empty = ui.element("section").classes("panel").props('aria-label="No queues"')
         self._warnings_shown: Sequence[Row] = ()
         self._warnings.set_visibility(False)
@@ -132,10 +136,6 @@ class Overview:
             words("Then send a message:", "p")
             code(snippets.curl(snippet), "command to send a message")
             words(f"Replace {snippets.PLACEHOLDER} with a service_role key.", "p")
-
-    async def _after_creation(self) -> None:
-        self._linted = (-LINT_SECONDS, None)
-        await self._refresh.now()
 
 
 class Totals:

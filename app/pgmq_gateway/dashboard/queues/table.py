@@ -1,6 +1,6 @@
 """The table of all queues: sorted, searched and paged in the browser."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from nicegui.element import Element
 
@@ -29,12 +29,18 @@ COLUMNS = (
 
 
 class Table(Element, component="../static/queue_table.js"):
-    def __init__(self) -> None:
+    """The rows in the order that the user selects. Their order stays while the pointer is over them.
+
+    The address of the page has the text of the search, and the order if it is not the first one.
+    """
+
+    def __init__(self, sort: str, search: str) -> None:
         super().__init__()
         self._props |= {
             "columns": [_column(*column) for column in COLUMNS],
             "rows": [],
-            "filter": "",
+            "filter": search,
+            "sort": sort,
             "rowsPerPage": ROWS_PER_PAGE,
             "spark": {"width": WIDTH_PX, "height": HEIGHT_PX},
         }
@@ -66,6 +72,6 @@ def row(queue: Row, rates: Rates, now: float) -> Row:
         "out_rate": quantities.rate(rate_out),
     }
     kept = ("queue_name", "queue_type", "rls", "paused", "is_full", "exact", *COUNTS, "oldest_seconds")
-    lines: Mapping[str, str] = rates.lines(queue["queue_name"], now)
+    lines = rates.lines(queue["queue_name"], now)
     values = {name: queue[name] for name in kept}
     return {**values, "in_rate": rate_in, "out_rate": rate_out, "words": shown, "lines": lines}

@@ -51,7 +51,7 @@ export default {
     },
     local(time) {
       const date = new Date(time);
-      return isNaN(date) ? time : date.toLocaleString();
+      return isNaN(date) ? time : localTime(date);
     },
   },
 };

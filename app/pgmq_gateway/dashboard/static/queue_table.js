@@ -1,9 +1,18 @@
 // The table of queues/table.py. Its slots are compiled once. Those of NiceGUI's table are new at each update, which
 // replaces all cells: it takes the focus from them, and loses a click that the update divides.
+function compare(one, other) {
+  if (one === other) return 0;
+  // Without a value last in ascending order, like Postgres.
+  if (one == null || other == null) return one == null ? 1 : -1;
+  return typeof one === "string" ? one.localeCompare(other) : one - other;
+}
+
 export default {
   template: `
     <q-table class="queues" flat dense binary-state-sort row-key="queue_name" :columns="columns" :rows="rows"
-        :filter="filter" v-model:pagination="pagination" :hide-bottom="rows.length <= pagination.rowsPerPage">
+        :filter="filter" v-model:pagination="pagination" :hide-bottom="rows.length <= pagination.rowsPerPage"
+        :sort-method="sorted" @row-click="open"
+        @mouseover="held = Boolean($event.target.closest('tbody'))" @mouseleave="held = false">
       <template #header-cell="props">
         <q-th :props="props" :aria-sort="order(props.col)">
           <button v-if="props.col.sortable" type="button" class="sort">{{ props.col.label }}</button>
@@ -22,6 +31,7 @@ export default {
           <span v-else-if="props.col.name === 'queue_type'" class="badge">{{ props.value }}</span>
           <span v-else-if="props.col.name === 'rls'" :class="props.value ? 'badge good' : 'badge warn'">{{
             props.value ? "on" : "off" }}</span>
+          <span v-else-if="props.col.name === 'activity' && !props.row.lines" class="muted">no traffic yet</span>
           <svg v-else-if="props.col.name === 'activity'" class="spark" :viewBox="'0 0 ' + spark.width + ' ' + spark.height"
               :width="spark.width" :height="spark.height" role="img"
               :aria-label="'In ' + props.row.words.in_rate + ', out ' + props.row.words.out_rate + ' per second'">
@@ -31,11 +41,53 @@ export default {
         </q-td>
       </template>
     </q-table>`,
-  props: { columns: Array, rows: Array, filter: String, rowsPerPage: Number, spark: Object },
+  props: { columns: Array, rows: Array, filter: String, rowsPerPage: Number, spark: Object, sort: String },
   data() {
-    return { pagination: { rowsPerPage: this.rowsPerPage, sortBy: "queue_name", descending: false } };
+    const wanted = this.sort.replace("-", "");
+    const known = this.columns.some((column) => column.sortable && column.name === wanted);
+    const descending = known && this.sort.startsWith("-");
+    return {
+      pagination: { rowsPerPage: this.rowsPerPage, sortBy: known ? wanted : "queue_name", descending },
+      // The pointer is over the rows.
+      held: false,
+    };
+  },
+  created() {
+    // The order that is shown, and the column and direction that it is by.
+    this.shown = { by: "", places: new Map() };
+  },
+  watch: {
+    filter() { this.keep(); },
+    pagination() { this.keep(); },
   },
   methods: {
+    // Order rows. Under the pointer they keep their places, and new ones are added below.
+    sorted(rows, column, descending) {
+      const by = `${descending ? "-" : ""}${column}`;
+      const ordered = [...rows].sort((one, other) => (descending ? -1 : 1) * compare(one[column], other[column]));
+      if (this.held && this.shown.by === by) {
+        const place = (row) => this.shown.places.get(row.queue_name) ?? Infinity;
+        ordered.sort((one, other) => (place(one) === place(other) ? 0 : place(one) - place(other)));
+      }
+      this.shown = { by, places: new Map(ordered.map((row, index) => [row.queue_name, index])) };
+      return ordered;
+    },
+    open(event, row) {
+      if (event.target.closest("a") || getSelection().toString()) return;
+      const address = "/queues/" + encodeURIComponent(row.queue_name);
+      if (event.ctrlKey || event.metaKey) window.open(address);
+      else location.href = address;
+    },
+    // Put search and order into the address, so that a reload and a link have them.
+    keep() {
+      const { sortBy, descending } = this.pagination;
+      const query = new URLSearchParams(location.search);
+      const set = (name, value) => (value ? query.set(name, value) : query.delete(name));
+      const first = sortBy === "queue_name" && !descending;
+      set("search", this.filter);
+      set("sort", first || !sortBy ? "" : `${descending ? "-" : ""}${sortBy}`);
+      history.replaceState(history.state, "", query.size ? `?${query}` : location.pathname);
+    },
     order(column) {
       if (column.name !== this.pagination.sortBy) return null;
       return this.pagination.descending ? "descending" : "ascending";
