@@ -26,6 +26,7 @@ def openapi_command(
     schema: Annotated[
         str,
         typer.Option(
+            "--schema",
             help=f"{QUEUES}: using queues. {LEASES}: with leases. {MANAGEMENT}: managing them.",
             metavar="SCHEMA",
             parser=_schema,
