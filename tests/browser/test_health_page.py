@@ -29,6 +29,7 @@ async def test_it_shows_figures_of_the_gateway_and_of_the_database(
     sql("select pgmq.delete(%s, 1), pg_stat_force_next_flush()", queue)
     await desk.open("/health")
     await expect(tile(desk, "Connections in use")).to_contain_text("of 4")
+    await expect(tile(desk, "Errors")).to_contain_text("no errors yet")
     key = token(SECRET.encode(), "anon", {}, 600)
     codes = desk.page.get_by_role("table", name="Errors by code")
     async with httpx.AsyncClient(base_url=embedded.url, headers={"Authorization": f"Bearer {key}"}) as client:

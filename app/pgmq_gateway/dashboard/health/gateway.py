@@ -53,16 +53,16 @@ MEANINGS = {
 
 
 class Tile:
-    """One figure: its latest value and a sparkline."""
+    """One figure: its latest value and a sparkline. `quiet` is shown in place of the line while there is none."""
 
-    def __init__(self, name: str, unit: str = "") -> None:
+    def __init__(self, name: str, unit: str = "", quiet: str = "no traffic yet") -> None:
         self._unit = unit
         with ui.element("div").classes("total tile"):
             words(name, "dt")
             with ui.element("dd"):
                 self._text = words("-")
                 self._unit_text = words(unit).classes("unit")
-                self._line = Sparkline(name)
+                self._line = Sparkline(name, quiet)
 
     def show(self, value: float | None, text: str, unit: str | None = None) -> None:
         self._text.text = text
@@ -78,10 +78,10 @@ class GatewayFigures:
         with ui.element("div").classes("stack") as self._figures:
             with ui.element("dl").classes("totals tiles"):
                 self._requests = Tile("Requests", "per second")
-                self._errors = Tile("Errors", "per second")
+                self._errors = Tile("Errors", "per second", "no errors yet")
                 self._latencies = {quantile: Tile(name) for quantile, name in QUANTILES}
-                self._busy = Tile("Connections in use")
-                self._waiting = Tile("Waiting calls", "for a connection")
+                self._busy = Tile("Connections in use", quiet="none yet")
+                self._waiting = Tile("Waiting calls", "for a connection", "none yet")
                 self._calls = Tile("Calls per transaction", "on average")
             with ui.element("div").classes("pair"):
                 columns = COUNTER_COLUMNS
