@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nicegui import ui
 
-from pgmq_gateway.dashboard.api import Problem
+from pgmq_gateway.dashboard.api import Api, Problem
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, labelled
 from pgmq_gateway.dashboard.queue.client import Filter
 
@@ -39,6 +39,11 @@ OF_ARCHIVE = (REQUEUE, REPLAY, DELETE_ARCHIVED)
 AT_ONCE = (MAKE_VISIBLE, ARCHIVE, REQUEUE)
 # Done in steps, by a dialog of their own.
 STEPWISE = (REDRIVE, REPLAY)
+
+
+def permitted(api: Api, actions: Sequence[Action]) -> Sequence[Action]:
+    """The actions that the key may execute, on selected messages and on all matching ones."""
+    return [one for one in actions if api.can(one.function) and (one in STEPWISE or api.can("apply"))]
 
 
 @dataclass(frozen=True)

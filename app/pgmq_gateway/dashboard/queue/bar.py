@@ -17,7 +17,7 @@ class Bar:
     def __init__(
         self, actions: Sequence[Action], on_selected: Run, on_matching: Run, clear_selection: Callable[[], None]
     ) -> None:
-        with ui.element("div").classes("row-of bar").props('role=toolbar aria-label="Actions"'):
+        with ui.element("div").classes("row-of bar").props('role=toolbar aria-label="Actions"') as bar:
             self._status = words("").classes("selection").props("role=status")
             self._buttons = [_button(action, on_selected) for action in actions]
             self._clear = button("Clear selection", clear_selection).classes("medium")
@@ -27,6 +27,7 @@ class Bar:
             with matching, ui.menu().props("role=menu"):
                 for action in actions:
                     _item(action, on_matching)
+        bar.set_visibility(bool(actions))
 
     def show(self, selected: int) -> None:
         """Show the number of selected messages."""

@@ -6,7 +6,7 @@ from nicegui import ui
 
 from pgmq_gateway.dashboard.api import Problem
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, words
-from pgmq_gateway.dashboard.queue.actions import AT_ONCE, Action, Target
+from pgmq_gateway.dashboard.queue.actions import AT_ONCE, Action, Target, permitted
 from pgmq_gateway.dashboard.queue.bar import Bar
 from pgmq_gateway.dashboard.queue.client import ROWS_PER_PAGE, Listed, Place, Queue
 from pgmq_gateway.dashboard.queue.confirmations import Actions
@@ -14,6 +14,8 @@ from pgmq_gateway.dashboard.queue.filters import Filters
 from pgmq_gateway.dashboard.queue.panel import Panel
 from pgmq_gateway.dashboard.queue.table import Table
 from pgmq_gateway.dashboard.queue.views import ARCHIVE, LETTERS, MESSAGES, VIEWS, View
+
+FORBIDDEN = "Your key has no permission to read the messages of this queue."
 
 
 class Browser:
@@ -27,6 +29,7 @@ class Browser:
         refresh: Callable[[], Awaitable[None]],
     ) -> None:
         self._refresh = refresh
+        self._api = queue.api
         self._listed: Listed | None = None
         self._actions = Actions(queue, self._done)
         self._panel = Panel(queue, send_again, self._done)
@@ -40,7 +43,7 @@ class Browser:
             self._bar_place = ui.element("div")
             self._bar = self._new_bar()
             self._failure = Failure()
-            self._table = Table(self._open, self._sort, self._show_selection)
+            self._table = Table(self._open, self._sort, self._show_selection, selectable=not queue.api.read_only)
             self._empty = words("", "p").classes("panel muted")
             self._pager()
         self._tab.on_value_change(self._switch_tab)
@@ -62,6 +65,11 @@ class Browser:
         await self.filters.show_group(name)
 
     def show(self, answer: Listed | Problem) -> None:
+        if isinstance(answer, Problem) and answer.forbidden:
+            self._table.set_visibility(False)
+            self._empty.set_visibility(True)
+            self._empty.text = FORBIDDEN
+            return
         if isinstance(answer, Problem):
             self._failure.show(answer, "The messages could not be listed.")
             # With an invalid filter (400), the earlier messages would look like its result. Other errors may pass.
@@ -84,7 +92,8 @@ class Browser:
     def _new_bar(self) -> Bar:
         self._bar_place.clear()
         with self._bar_place:
-            return Bar(self.view.actions, self._run, self._run_on_matching, self._clear_selection)
+            actions = permitted(self._api, self.view.actions)
+            return Bar(actions, self._run, self._run_on_matching, self._clear_selection)
 
     def _pager(self) -> None:
         with ui.element("nav").classes("row-of pager").props('aria-label="Pages of messages"'):

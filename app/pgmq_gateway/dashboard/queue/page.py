@@ -47,7 +47,8 @@ class Details:
                 button("Settings", lambda: edit_settings(queue, self._refresh.again), icon="tune")
                 self._pausing = Pausing(queue, self._refresh.again)
                 self._menu = Menu(queue, self._refresh.again)
-                button("Send message", lambda: self._send(), "primary", "send")
+                if queue.api.can("send"):
+                    button("Send message", lambda: self._send(), "primary", "send")
         with ui.element("div").classes("content") as self._content:
             self._letters = Letters(queue)
             self._figures = Figures(queue)

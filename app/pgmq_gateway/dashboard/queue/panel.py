@@ -7,7 +7,15 @@ from nicegui import ui
 from pgmq_gateway.dashboard.api import Problem, Row
 from pgmq_gateway.dashboard.parts import quantities
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, heading, icon_button, words
-from pgmq_gateway.dashboard.queue.actions import AT_ONCE, MAKE_VISIBLE, OF_ARCHIVE, OF_QUEUE, REDRIVE, Target
+from pgmq_gateway.dashboard.queue.actions import (
+    AT_ONCE,
+    MAKE_VISIBLE,
+    OF_ARCHIVE,
+    OF_QUEUE,
+    REDRIVE,
+    Target,
+    permitted,
+)
 from pgmq_gateway.dashboard.queue.client import Queue
 from pgmq_gateway.dashboard.queue.confirmations import Actions
 from pgmq_gateway.dashboard.queue.headers import Fact, death, facts, facts_of_death, parsed, receives
@@ -65,13 +73,14 @@ class Panel:
         dead = death(known.get("x-pgmq-dead"))
         actions = OF_ARCHIVE if archived else (REDRIVE, *OF_QUEUE) if dead else OF_QUEUE
         with ui.element("div").classes("row-of").props('role=group aria-label="Actions"'):
-            for action in actions:
+            for action in permitted(self._queue.api, actions):
                 if action is MAKE_VISIBLE and message["state"] == "visible":
                     continue
                 run = self._actions.at_once if action in AT_ONCE else self._actions.ask
                 made = button(action.label, lambda run=run, action=action: run(action, target), icon=action.icon)
                 made.classes("destructive" if action.destructive else "")
-            button("Send again", lambda: self._again(payload, headers or ""), icon="send")
+            if self._queue.api.can("send"):
+                button("Send again", lambda: self._again(payload, headers or ""), icon="send")
         _show([*_facts(message, archived=archived), *facts(known)])
         if dead:
             heading("Dead letter", 3)

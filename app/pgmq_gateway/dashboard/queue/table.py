@@ -25,9 +25,10 @@ TIMES = ("enqueued_at", "vt", "archived_at", "died")
 class Table(Element, component="../static/message_table.js"):
     """The table.
 
-    open      awaited with the id of the message to open
-    sort      awaited with the column to sort by
-    selected  called after the selection has changed
+    open        awaited with the id of the message to open
+    sort        awaited with the column to sort by
+    selected    called after the selection has changed
+    selectable  whether messages can be selected
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Table(Element, component="../static/message_table.js"):
         open: Callable[[int], Awaitable[None]],
         sort: Callable[[str], Awaitable[None]],
         selected: Callable[[], None],
+        *,
+        selectable: bool = True,
     ) -> None:
         super().__init__()
         self._on_selected = selected
         self._selected: set[int] = set()
-        self._props |= {"columns": [], "rows": [], "selected": []}
+        self._props |= {"columns": [], "rows": [], "selected": [], "selectable": selectable}
         self.on("open", lambda event: open(int(event.args)))
         self.on("sort", lambda event: sort(str(event.args)))
         self.on("select", lambda event: self._select(event.args["ids"], on=event.args["on"]))

@@ -4,7 +4,7 @@ export default {
     <div class="messages">
       <table aria-label="Messages">
         <thead><tr>
-          <th class="tick"><input type="checkbox" aria-label="Select all messages on this page" :checked="all"
+          <th v-if="selectable" class="tick"><input type="checkbox" aria-label="Select all messages on this page" :checked="all"
             :indeterminate="some && !all" :disabled="!rows.length" @change="select(ids, $event.target.checked)"></th>
           <th v-for="column in columns" :key="column.name" scope="col" :class="column.classes" :aria-sort="column.order">
             <button v-if="column.sort" type="button" class="sort" @click="$emit('sort', column.sort)">{{ column.label
@@ -15,7 +15,7 @@ export default {
         <tbody>
           <tr v-for="row in rows" :key="row.msg_id" :class="{ selected: selection.has(row.msg_id) }"
             @click="$emit('open', row.msg_id)">
-            <td class="tick" @click.stop><input type="checkbox" :aria-label="'Select message ' + row.msg_id"
+            <td v-if="selectable" class="tick" @click.stop><input type="checkbox" :aria-label="'Select message ' + row.msg_id"
               :checked="selection.has(row.msg_id)" @change="select([row.msg_id], $event.target.checked)"></td>
             <td v-for="column in columns" :key="column.name" :class="column.classes">
               <button v-if="column.name === 'msg_id'" type="button" class="link"
@@ -30,7 +30,7 @@ export default {
         </tbody>
       </table>
     </div>`,
-  props: { columns: Array, rows: Array, selected: Array },
+  props: { columns: Array, rows: Array, selected: Array, selectable: Boolean },
   computed: {
     ids() {
       return this.rows.map((row) => row.msg_id);
