@@ -132,7 +132,8 @@ class Walk:
     def _execute(self, block: Block, code: str) -> None:
         commands = self._commands(block, code)
         if "background" in block.comments:
-            commands = f"{{\n{commands}\n}} &\n"
+            # A single command becomes the job itself, so that `kill %1` reaches it.
+            commands = f"{commands.rstrip()} &\n" if "\n" not in commands.strip() else f"{{\n{commands}\n}} &\n"
         file = self._scratch / f"{block.line}.block"
         file.write_text(commands)
         ran = Ran(block, commands, file.with_name(f"{file.name}.out"))

@@ -78,7 +78,8 @@ def checkout(folder: Path) -> Iterator[tuple[Path, Server]]:
     """A folder in which `make serve` runs, like an installed checkout that was never served."""
     place = folder / "checkout"
     (place / ".venv").mkdir(parents=True)
-    (place / ".venv" / "bin").symlink_to(PROGRAM.parent)
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (place / ".venv" / name).symlink_to(PROGRAM.parents[1] / name)
     for name in MAKEFILE_NEEDS:
         (place / name).symlink_to(REPOSITORY / name)
     # Newer than its prerequisites, so make installs nothing.

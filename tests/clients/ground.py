@@ -33,6 +33,7 @@ OBJECTS = """
         union all
         select 'pg_class'::regclass, oid, relkind from pg_class
         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'S')
+            and not exists (select from pg_depend as d where d.objid = pg_class.oid and d.deptype in ('a', 'i', 'e'))
     ) as made, pg_identify_object(classid, oid, 0)
 """
 
@@ -54,9 +55,9 @@ class Ground:
             yield walk
         finally:
             walk.close()
-            self._clear(roles, schemas)
             for path in set(self.folder.iterdir()) - files:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            self._clear(roles, schemas)
 
     def reloaded(self) -> None:
         """Wait until the gateway knows the functions of now."""
