@@ -185,7 +185,7 @@ def test_the_lock_names_its_holder_and_time(directory: DataDirectory) -> None:
         before = json.loads(directory.lock.read_text())
         hold.announce("http://[::1]:3000")
         after = json.loads(directory.lock.read_text())
-    assert before == {"pid": os.getpid(), "purpose": "serve", "since": before["since"], "url": None}
+    assert before == {"pid": os.getpid(), "purpose": "serve", "since": before["since"], "url": None, "dashboard": None}
     assert after == {**before, "url": "http://[::1]:3000"}
     assert directory.lock.read_text() == ""
 

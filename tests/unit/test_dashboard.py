@@ -1,6 +1,10 @@
 """The dashboard's protection without a browser: sessions, the sign-in code, the gate. Rates, quantities, contrast."""
 
+import base64
+import json
+import stat
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,16 +13,15 @@ import pytest
 from starlette.applications import Starlette
 
 from pgmq_gateway.dashboard.api import Api, Problem
+from pgmq_gateway.dashboard.kept import LINK_LIFETIME_SECONDS, Links, SessionFile, digest
 from pgmq_gateway.dashboard.parts import quantities, theme
 from pgmq_gateway.dashboard.parts.rates import Rates
 from pgmq_gateway.dashboard.sessions import (
-    CODE_LIFETIME_SECONDS,
     IDLE_TIMEOUT_SECONDS,
     MAX_PICTURES,
     MAX_SESSION_SECONDS,
     MAX_SESSIONS,
     SESSION,
-    Code,
     Picture,
     Sessions,
 )
@@ -97,20 +100,61 @@ def test_the_oldest_session_ends_when_there_are_too_many(sessions: Sessions) -> 
 
 def test_a_forged_cookie_or_one_of_another_process_has_no_session(sessions: Sessions, clock: Clock) -> None:
     cookie = sessions.open("the key")
-    name, _, signature = cookie.partition(".")
-    for forged in (name, f"{name}.", f"{name}.{'0' * 64}", f"x{name}.{signature}", "", ".", "ü.ü", cookie.upper()):
+    for forged in (cookie[:-1], f"x{cookie}", "", ".", "ü.ü", cookie.swapcase(), digest(cookie)):
         assert sessions.find(forged) is None
     assert Sessions(clock).find(cookie) is None
 
 
-def test_a_code_is_redeemed_once_and_before_it_expires(clock: Clock) -> None:
-    used: list[bool] = []
-    code, late = (Code("right", "the key", lambda: used.append(True), clock) for _ in range(2))
-    assert (code.redeem("wrong"), code.redeem("")) == (None, None)
-    assert (code.redeem("right"), code.redeem("right")) == ("the key", None)
-    clock.now += CODE_LIFETIME_SECONDS
-    assert late.redeem("right") is None
-    assert used == [True]
+def test_sessions_survive_a_restart_without_their_key_on_disk(clock: Clock, tmp_path: Path) -> None:
+    folder = tmp_path / "dashboard"
+    first = Sessions(clock, SessionFile(folder))
+    cookie, ended, idle = (first.open(f"key {number}") for number in range(3))
+    (file,) = folder.iterdir()
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(file.stat().st_mode)) == (0o700, 0o600)
+    text = file.read_text()
+    assert not [secret for secret in (cookie, "key", base64.b64encode(b"key").decode()) if f'"{secret}' in text]
+    found = first.find(ended)
+    assert found is not None
+    found.end("signed out")
+    clock.now += IDLE_TIMEOUT_SECONDS - 1
+    kept = first.find(cookie)
+    assert kept is not None
+    first.touch(kept)
+    first.sweep()
+    second = Sessions(clock, SessionFile(folder))
+    again = second.find(cookie)
+    assert again is not None
+    assert (again.key, again.expires, second.find(ended)) == ("key 0", kept.expires, None)
+    clock.now += 1
+    late = second.find(idle)
+    assert late is not None
+    assert (late.key, "inactivity" in late.end_reason) == ("", True)
+    assert list(json.loads(file.read_text())) == [digest(cookie)]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"x": 1}', '{"x": ["a", "b", "c"]}'])
+def test_a_damaged_file_of_sessions_is_ignored(clock: Clock, tmp_path: Path, text: str) -> None:
+    (tmp_path / "sessions.json").write_text(text)
+    assert Sessions(clock, SessionFile(tmp_path)).find("x") is None
+
+
+def test_sessions_work_where_the_folder_is_not_a_folder_of_this_user(clock: Clock, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "dashboard").symlink_to(tmp_path / "elsewhere")
+    sessions = Sessions(clock, SessionFile(tmp_path / "dashboard"))
+    found = sessions.find(sessions.open("the key"))
+    assert found is not None
+    assert (found.key, list((tmp_path / "elsewhere").iterdir())) == ("the key", [])
+
+
+def test_a_link_signs_in_once_and_before_it_expires(clock: Clock, tmp_path: Path) -> None:
+    links = Links(tmp_path, clock)
+    code, late = links.make("the key"), links.make("the key")
+    assert [links.redeem(wrong) for wrong in ("", "wrong", f"../{code}", digest(code))] == [None] * 4
+    assert (Links(tmp_path, clock).redeem(code), links.redeem(code)) == ("the key", None)
+    clock.now += LINK_LIFETIME_SECONDS + 1
+    assert links.redeem(late) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_session_ends_when_the_api_no_longer_accepts_its_key(sessions: Sessions) -> None:

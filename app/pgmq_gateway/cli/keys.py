@@ -16,10 +16,12 @@ from pgmq_gateway.auth.apikeys import KeyRing
 from pgmq_gateway.auth.signing import Signer
 from pgmq_gateway.cli.manual import Commands
 from pgmq_gateway.cli.options import DATA_DIR_VARIABLE, AsJson, Config, DataDir
-from pgmq_gateway.cli.serve import with_keys, with_secret
+from pgmq_gateway.cli.serve import sign_in_link, with_keys, with_secret
 from pgmq_gateway.cli.statements import print_json
 from pgmq_gateway.cli.urls import local_url, public_url
-from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
+from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory, DataDirectoryError
+from pgmq_gateway.http.request import PREFIX
+from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.settings.model import Settings, load_settings
 
 # Not exported: the variable of many other programs, and only what signs tokens needs it.
@@ -137,4 +139,44 @@ def _on_one_line(secret: str) -> str:
     return json.dumps(document, separators=(",", ":")) if isinstance(document, dict) else secret
 
 
-COMMANDS: Commands = {"keys": keys_command, "token": token_command}
+def dashboard_link_command(data_dir: DataDir = None, config: Config = None) -> None:
+    """Print a link that signs in to the dashboard.
+
+    Of the gateway that runs on the embedded database. The link works once, within an hour.
+    """
+    settings = load_settings(config)
+    directory = _embedded(settings, data_dir)
+    if directory is None:
+        raise ServeError(
+            "a gateway on a database of your own has no sign-in links: open the dashboard and sign in with a secret "
+            "key or a service_role token; pgmq-gateway keys prints those that it accepts"
+        )
+    holder = directory.holder()
+    if holder is None or not holder.serves:
+        raise DataDirectoryError(f"no gateway serves {directory.path}: run pgmq-gateway serve first")
+    if holder.url is None or holder.dashboard is None:
+        raise ServeError(f"{holder} has no dashboard: start it again without --no-dashboard")
+    key = signing.api_key(Signer.of(with_secret(settings, directory)), "service_role")
+    _require_accepted(holder.url, key)
+    print(sign_in_link(directory, holder.dashboard, key))
+
+
+def _require_accepted(address: str, key: str) -> None:
+    """Raise ServeError if the gateway verifies tokens with another secret."""
+    # Imported here because the import is slow and only this command needs it.
+    import httpx
+
+    try:
+        # Not through a proxy.
+        with httpx.Client(trust_env=False) as client:
+            status = client.get(f"{address}{PREFIX}/", headers={"apikey": key}).status_code
+    except httpx.HTTPError as error:
+        raise ServeError(f"the gateway at {address} does not respond: {error}") from None
+    if status in (401, 403):
+        raise ServeError(
+            f"the gateway at {address} does not accept keys of this folder: run this with its PGRST_JWT_SECRET, "
+            "or its --config"
+        )
+
+
+COMMANDS: Commands = {"dashboard-link": dashboard_link_command, "keys": keys_command, "token": token_command}

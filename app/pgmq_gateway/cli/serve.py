@@ -122,7 +122,7 @@ class Launch:
         installation()
         with directory.hold("serve") as hold:
             addresses = _addresses(settings)
-            dashboard = self._dashboard(settings, addresses)
+            dashboard = self._dashboard(settings, addresses, directory.dashboard)
             # Wrong keys are reported before anything is started.
             Signer.of(with_keys(with_secret(settings, directory)))
             postgres = await _started(directory)
@@ -133,9 +133,9 @@ class Launch:
                 return with_keys(with_secret(settings, directory)).model_copy(update={"db_uri": login})
 
             def ready() -> None:
-                hold.announce(url(addresses.api))
-                signer = Signer.of(settings)
-                link = dashboard.link(signing.api_key(signer, "service_role")) if dashboard else None
+                hold.announce(url(addresses.api), dashboard.url if dashboard else None)
+                key = signing.api_key(Signer.of(settings), "service_role")
+                link = sign_in_link(directory, dashboard.url, key) if dashboard else None
                 if dashboard:
                     dashboard.ready()
                 api, admin = public_url(settings) or url(addresses.api), url(addresses.admin)
@@ -200,7 +200,7 @@ class Launch:
             return WorkerCount(self.workers)
         return automatic(settings, usable_processors(), embedded=embedded)
 
-    def _dashboard(self, settings: Settings, addresses: Addresses) -> Dashboard | None:
+    def _dashboard(self, settings: Settings, addresses: Addresses, kept: Path | None = None) -> Dashboard | None:
         """The dashboard, not yet started, on a bound socket. Without its extra a warning, and None."""
         if self.dashboard is None:
             return None
@@ -217,7 +217,7 @@ class Launch:
                     "give another --dashboard-port, or --no-dashboard"
                 )
         log = (settings.log_level, settings.log_format)
-        return Dashboard(bound, url(addresses.api), public_url(settings), url(addresses.admin), log)
+        return Dashboard(bound, url(addresses.api), public_url(settings), url(addresses.admin), log, kept)
 
 
 async def _started(directory: DataDirectory) -> EmbeddedPostgres:
@@ -245,6 +245,17 @@ def _addresses(settings: Settings) -> Addresses:
         else bind_option(admin_host, settings.admin_server_port, "--admin-port", shared=shared)
     )
     return Addresses(api, admin)
+
+
+def sign_in_link(directory: DataDirectory, dashboard: str, key: str) -> str:
+    """A URL that signs in to the dashboard of an embedded database, once, within an hour. Raises ServeError."""
+    # Imported here because the import is slow and other commands do not need it.
+    from pgmq_gateway.dashboard.kept import Links
+
+    try:
+        return f"{dashboard}/sign-in?code={Links(directory.dashboard).make(key)}"
+    except OSError as error:
+        raise ServeError(f"cannot make a sign-in link: {directory.dashboard}: {error.strerror}") from None
 
 
 def admin_hosts(settings: Settings) -> Hosts:

@@ -2,12 +2,13 @@
 
 Protection:
 
-- The key stays in this process' memory, in a session (sessions.py). The browser has a signed cookie that names the
-  session, HttpOnly and SameSite=Strict. Nothing is written to disk: none of NiceGUI's storages is used.
+- The key stays in this process' memory, in a session (sessions.py). The browser has a random cookie that names the
+  session, HttpOnly and SameSite=Strict. Of an embedded database, the data directory has the keys of sessions, each
+  encrypted with its cookie (kept.py). Nothing else is written to disk: none of NiceGUI's storages is used.
 - A session ends after an hour without user activity, after twelve hours, when its token expires, when the API rejects
   the key, and on signing out. The key is then forgotten, and open pages go to the sign-in page.
-- The link in the banner has a code that opens one session, once, within an hour. Code and key reach this process
-  through a pipe, so that neither `ps` nor a log shows them.
+- A sign-in link has a code that opens one session, once, within an hour. The key is in a file of the data directory,
+  encrypted with the code.
 - The gate (web/gate.py) checks every request first. The Host header must be a name of this machine or an allowed one,
   which defeats DNS rebinding. Requests that change something, and every WebSocket, must come from a page of this
   origin, so that no other site can use the cookie.

@@ -1,8 +1,6 @@
 """The dashboard's process: `python -m pgmq_gateway.dashboard`, supervised by process/dashboard.py.
 
-Its options, a key and a sign-in code among them, come as one line of JSON on stdin, where `ps` does not show them. It
-prints `used` on stdout once the code has been redeemed, and exits at the end of stdin, so that it does not outlive its
-parent.
+Its options come as one line of JSON on stdin. It exits at the end of stdin, so that it does not outlive its parent.
 """
 
 import asyncio
@@ -27,7 +25,7 @@ def main() -> None:
 
 async def _serve(options: Options, bound: socket.socket) -> None:
     ending = asyncio.create_task(end_with_parent())
-    await serve(options, bound, lambda: print("ready", flush=True), lambda: print("used", flush=True))
+    await serve(options, bound, lambda: print("ready", flush=True))
     ending.cancel()
 
 

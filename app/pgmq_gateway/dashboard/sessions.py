@@ -1,14 +1,14 @@
-"""Sessions: keys in memory, looked up by a signed cookie, and the one-time sign-in code."""
+"""Sessions: keys in memory, looked up by a random cookie."""
 
 import asyncio
 import base64
-import hashlib
-import hmac
 import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from pgmq_gateway.dashboard.kept import SessionFile, digest, seal, unseal
 
 # The key of a request's session in its ASGI scope.
 SESSION = "pgmq_gateway.session"
@@ -16,7 +16,9 @@ SESSION = "pgmq_gateway.session"
 SIGN_IN = "/sign-in"
 IDLE_TIMEOUT_SECONDS = 3600
 MAX_SESSION_SECONDS = 12 * 3600
-CODE_LIFETIME_SECONDS = 3600
+# JSON has no infinity. The year 9999.
+MAX_TIME = 253402300799.0
+RESTARTED = "You were signed out because the dashboard was restarted: it keeps keys in memory only. Sign in again."
 # Ended sessions count too: they are kept for their reason, which the sign-in page shows.
 MAX_SESSIONS = 1000
 # Of one session.
@@ -62,6 +64,8 @@ class Session:
     expires      when it ends at the latest, in seconds since 1970
     last_seen    the time of the user's latest activity
     end_reason   empty while the session is open
+    sealed       the key, encrypted with the cookie; empty: not kept for a restart
+    changed      called at the end
     permissions  the functions that the key may execute, and whether each changes something; None: unknown
     """
 
@@ -72,39 +76,53 @@ class Session:
     permissions: Mapping[str, bool] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     pictures: Pictures = field(default_factory=Pictures, repr=False)
+    sealed: str = field(default="", repr=False)
+    changed: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def end(self, reason: str) -> None:
         """Forget the key and the data that it has read. The first reason stays."""
         self.end_reason, self.key = self.end_reason or reason, ""
         self.pictures.close()
         self.ended.set()
+        self.changed()
 
 
 class Sessions:
-    def __init__(self, clock: Clock = time.time) -> None:
+    """Sessions in memory, by the digest of their cookie. `kept`: where they survive a restart."""
+
+    def __init__(self, clock: Clock = time.time, kept: SessionFile | None = None) -> None:
         self._clock = clock
-        self._secret = secrets.token_bytes(32)
-        self._sessions: dict[str, Session] = {}
+        self._kept = kept
+        rows = kept.load() if kept else {}
+        self._sessions = {
+            name: Session("", expires, seen, sealed=sealed, changed=self._save)
+            for name, (sealed, expires, seen) in rows.items()
+        }
 
     def open(self, key: str) -> str:
         """Open a session and return its cookie."""
-        name, now = secrets.token_urlsafe(32), self._clock()
+        cookie, now = secrets.token_urlsafe(32), self._clock()
         if len(self._sessions) >= MAX_SESSIONS:
             oldest = next(iter(self._sessions))
             self._sessions.pop(oldest).end(
                 f"You were signed out because more than {MAX_SESSIONS} sessions were opened. Sign in again."
             )
-        self._sessions[name] = Session(key, min(now + MAX_SESSION_SECONDS, expiry(key)), now)
-        return f"{name}.{self._signature(name)}"
+        sealed = seal(cookie, key, now) if self._kept else ""
+        expires = min(now + MAX_SESSION_SECONDS, expiry(key))
+        self._sessions[digest(cookie)] = Session(key, expires, now, sealed=sealed, changed=self._save)
+        self._save()
+        return cookie
 
     def find(self, cookie: str) -> Session | None:
-        """The session of a cookie, open or ended; None when the cookie is forged or unknown."""
-        name, _, signature = cookie.partition(".")
-        if not hmac.compare_digest(signature.encode(), self._signature(name).encode()):
+        """The session of a cookie, open or ended; None when the cookie is unknown."""
+        session = self._sessions.get(digest(cookie))
+        if session is None:
             return None
-        session = self._sessions.get(name)
-        if session is not None:
-            self._check(session)
+        self._check(session)
+        if not session.key and not session.end_reason:
+            session.key = unseal(cookie, session.sealed, self._clock()) or ""
+            if not session.key:
+                session.end(RESTARTED)
         return session
 
     def touch(self, session: Session) -> None:
@@ -115,6 +133,7 @@ class Sessions:
         """End the sessions that have expired."""
         for session in self._sessions.values():
             self._check(session)
+        self._save()
 
     def _check(self, session: Session) -> None:
         now = self._clock()
@@ -125,28 +144,15 @@ class Sessions:
         elif now >= session.last_seen + IDLE_TIMEOUT_SECONDS:
             session.end("You were signed out after an hour of inactivity. Sign in again.")
 
-    def _signature(self, name: str) -> str:
-        return hmac.digest(self._secret, name.encode(), "sha256").hex()
-
-
-class Code:
-    """A one-time code that is exchanged for a key."""
-
-    def __init__(self, code: str, key: str, used: Callable[[], None], clock: Clock = time.time) -> None:
-        self._digest = hashlib.sha256(code.encode()).digest()
-        self._key = key
-        self._used = used
-        self._clock = clock
-        self._expires = clock() + CODE_LIFETIME_SECONDS
-
-    def redeem(self, code: str) -> str | None:
-        """The key; None when the code is wrong, used or expired."""
-        equal = hmac.compare_digest(self._digest, hashlib.sha256(code.encode()).digest())
-        if not equal or not self._key or self._clock() >= self._expires:
-            return None
-        key, self._key = self._key, ""
-        self._used()
-        return key
+    def _save(self) -> None:
+        if self._kept:
+            self._kept.save(
+                {
+                    name: (one.sealed, min(one.expires, MAX_TIME), one.last_seen)
+                    for name, one in self._sessions.items()
+                    if not one.end_reason
+                }
+            )
 
 
 def expiry(key: str) -> float:

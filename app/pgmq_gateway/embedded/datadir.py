@@ -50,6 +50,7 @@ class Holder:
     pid: int
     purpose: str
     url: str | None
+    dashboard: str | None = None
 
     @property
     def serves(self) -> bool:
@@ -72,12 +73,12 @@ class Hold:
         self._since = int(time.time())
         self._write(None)
 
-    def announce(self, api_url: str) -> None:
-        """Publish this process' address to other processes."""
-        self._write(api_url)
+    def announce(self, api_url: str, dashboard_url: str | None = None) -> None:
+        """Publish this process' addresses to other processes."""
+        self._write(api_url, dashboard_url)
 
-    def _write(self, url: str | None) -> None:
-        note = {"pid": os.getpid(), "purpose": self._purpose, "since": self._since, "url": url}
+    def _write(self, url: str | None, dashboard: str | None = None) -> None:
+        note = {"pid": os.getpid(), "purpose": self._purpose, "since": self._since, "url": url, "dashboard": dashboard}
         line = json.dumps(note).encode() + b"\n"
         # Write, then truncate: a reader takes the first line, which is complete at any moment.
         os.pwrite(self._descriptor, line, 0)
@@ -109,6 +110,11 @@ class DataDirectory:
     def secret_file(self) -> Path:
         """The signing secret, as JSON."""
         return self.path / "secret.json"
+
+    @property
+    def dashboard(self) -> Path:
+        """Sessions and sign-in links of the dashboard, which creates it."""
+        return self.path / "dashboard"
 
     def prepare(self) -> None:
         """Create the folder (mode 0700, ignored by git), or check an existing one. Raises DataDirectoryError."""
@@ -294,7 +300,7 @@ class DataDirectory:
 def _parse_note(note: bytes) -> Holder:
     try:
         content: Any = json.loads(note.split(b"\n", 1)[0])
-        return Holder(int(content["pid"]), str(content["purpose"]), content["url"])
+        return Holder(int(content["pid"]), str(content["purpose"]), content["url"], content.get("dashboard"))
     except (ValueError, KeyError, TypeError):
         return Holder(0, "", None)
 

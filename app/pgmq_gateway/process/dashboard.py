@@ -3,12 +3,12 @@
 import asyncio
 import json
 import os
-import secrets
 import socket
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 from pgmq_gateway.distribution import MissingExtraError, install_command
 from pgmq_gateway.http.sockets import url
@@ -16,8 +16,6 @@ from pgmq_gateway.process.child import Child, run_module
 
 # Prefixes of the gateway's variables, which include secrets. The dashboard does not get them.
 GATEWAY_PREFIXES = ("PG", "AUTHENTICATOR_")
-# The link with the code fits a line of 80 columns.
-CODE_BYTES = 18
 # How long the dashboard may take to stop before it is killed.
 STOP_TIMEOUT_SECONDS = 5.0
 
@@ -34,11 +32,14 @@ class Dashboard(Child):
     bound   its socket, bound here so that a restarted process keeps the address
     public  URL of the gateway for its clients; None: that of `api`
     log     level and format of its log
+    kept    folder of its sessions and sign-in links; None: none
     """
 
     name = "the dashboard"
 
-    def __init__(self, bound: socket.socket, api: str, public: str | None, admin: str, log: tuple[str, str]) -> None:
+    def __init__(
+        self, bound: socket.socket, api: str, public: str | None, admin: str, log: tuple[str, str], kept: Path | None
+    ) -> None:
         super().__init__()
         self._bound = bound
         self._message: dict[str, object] = {
@@ -47,18 +48,13 @@ class Dashboard(Child):
             "admin": admin,
             "socket": bound.fileno(),
             "log": log,
+            "kept": str(kept or ""),
         }
         self._ready = asyncio.Event()
 
     @property
     def url(self) -> str:
         return url(self._bound)
-
-    def link(self, key: str) -> str:
-        """A URL that signs in with this key, once, without containing it."""
-        code = secrets.token_urlsafe(CODE_BYTES)
-        self._message |= {"code": code, "key": key}
-        return f"{self.url}/sign-in?code={code}"
 
     def ready(self) -> None:
         """Start the dashboard: the API accepts requests.
@@ -100,8 +96,5 @@ class Dashboard(Child):
         return process
 
     async def listen(self, process: Process) -> None:
-        """The process prints `used` when the sign-in code was used: a restarted one must not accept it again."""
         assert process.stdout is not None
-        while line := await process.stdout.readline():
-            if line == b"used\n":
-                self._message |= {"code": "", "key": ""}
+        await process.stdout.read()

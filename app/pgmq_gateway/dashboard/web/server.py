@@ -5,7 +5,8 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,8 +15,9 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from pgmq_gateway.dashboard import pages
 from pgmq_gateway.dashboard.api import connect
+from pgmq_gateway.dashboard.kept import Links, SessionFile
 from pgmq_gateway.dashboard.parts import shell, theme
-from pgmq_gateway.dashboard.sessions import Code, Sessions
+from pgmq_gateway.dashboard.sessions import Sessions
 from pgmq_gateway.dashboard.web import plain, signin
 from pgmq_gateway.dashboard.web.gate import Gate
 from pgmq_gateway.http.asgi import App
@@ -36,26 +38,22 @@ class Options:
     public  the gateway's URL for its clients; empty: the same
     admin   URL of the gateway's admin port, for metrics; None: unknown
     hosts   host names that the dashboard accepts, besides those of this machine
-    code    signs in once, with `key`; empty: no code
+    kept    folder of sessions and sign-in links; empty: none
     """
 
     api: str
     public: str = ""
     admin: str | None = None
     hosts: Sequence[str] = ()
-    code: str = field(default="", repr=False)
-    key: str = field(default="", repr=False)
+    kept: str = ""
 
 
-async def serve(
-    options: Options, bound: socket.socket, ready: Callable[[], None], code_used: Callable[[], None] = lambda: None
-) -> None:
+async def serve(options: Options, bound: socket.socket, ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    ready      called once requests are accepted
-    code_used  called when the sign-in code has been redeemed
+    ready  called once requests are accepted
     """
-    app = application(options, url(bound).rpartition(":")[2], code_used)
+    app = application(options, url(bound).rpartition(":")[2])
     config = uvicorn.Config(
         app,
         ws="websockets-sansio",
@@ -93,10 +91,11 @@ class Server(uvicorn.Server):
         self._ready()
 
 
-def application(options: Options, port: str, code_used: Callable[[], None]) -> App:
+def application(options: Options, port: str) -> App:
     """The ASGI application. At most one in a process: NiceGUI's state is global."""
-    http, sessions, public = connect(options.api), Sessions(), (options.public or options.api).rstrip("/")
-    code = Code(options.code, options.key, code_used) if options.code else None
+    http, public = connect(options.api), (options.public or options.api).rstrip("/")
+    sessions = Sessions(kept=SessionFile(Path(options.kept)) if options.kept else None)
+    links = Links(Path(options.kept)) if options.kept else None
     # Cookies ignore the port (RFC 6265, 8.5): each dashboard of a host needs a name of its own.
     cookie = f"pgmq_dashboard_{port}"
 
@@ -105,12 +104,13 @@ def application(options: Options, port: str, code_used: Callable[[], None]) -> A
         sweeping = asyncio.create_task(_sweep(sessions))
         yield
         sweeping.cancel()
+        sessions.sweep()
         await http.aclose()
 
     shell.attach(shell.GatewayAddress(http, public, options.admin))
     pages.load()
     inner = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    inner.router.routes.extend([*signin.SignIn(http, public, sessions, code, cookie).routes(), *theme.routes()])
+    inner.router.routes.extend([*signin.SignIn(http, public, sessions, links, cookie).routes(), *theme.routes()])
     # The gate has checked the Origin. Without this, NiceGUI's socket sends CORS headers for every origin.
     core.sio.eio.cors_allowed_origins = []
     core.app.add_exception_handler(404, plain.not_found)

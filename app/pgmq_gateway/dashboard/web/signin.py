@@ -9,8 +9,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from pgmq_gateway.dashboard.api import Problem, check
+from pgmq_gateway.dashboard.kept import Links
 from pgmq_gateway.dashboard.parts import theme
-from pgmq_gateway.dashboard.sessions import SESSION, SIGN_IN, Code, Sessions
+from pgmq_gateway.dashboard.sessions import RESTARTED, SESSION, SIGN_IN, Sessions
 from pgmq_gateway.dashboard.web.plain import document
 
 MAX_FORM_BYTES = 65536
@@ -21,11 +22,11 @@ UNREACHABLE = "The key could not be checked. Try again once the gateway can be r
 class SignIn:
     """Signs in with a key that the API accepts, or with the one-time code of the banner's link."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, sessions: Sessions, code: Code | None, cookie: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, sessions: Sessions, links: Links | None, cookie: str) -> None:
         self._http = http
         self._url = url
         self._sessions = sessions
-        self._code = code
+        self._links = links
         self._cookie = cookie
 
     def routes(self) -> list[BaseRoute]:
@@ -35,12 +36,14 @@ class SignIn:
         if (given := request.query_params.get("code")) is not None:
             return self._by_code(request, given)
         session = request.scope[SESSION]
-        return self._sign_in_page(request, session.end_reason if session is not None else "")
+        if session is None:
+            return self._sign_in_page(request, RESTARTED if self._cookie in request.cookies else "")
+        return self._sign_in_page(request, session.end_reason)
 
     def _by_code(self, request: Request, given: str) -> Response:
-        key = self._code.redeem(given) if self._code else None
+        key = self._links.redeem(given) if self._links else None
         if key is None:
-            why = "This link was already used, or is older than an hour. Sign in with the service_role key."
+            why = "This link was already used, or is older than an hour. pgmq-gateway dashboard-link prints a new one."
             return HTMLResponse(page(_form(self._url, why, None, "/"), theme.preferred(request)), 403)
         return self._opened(request, key, "/")
 
@@ -100,10 +103,11 @@ def _form(address: str, why: str, problem: Problem | None, target: str) -> str:
 <input id="key" name="key" type="password" required autofocus autocomplete="off" spellcheck="false"
  aria-describedby="about">
 <p id="about" class="muted">A service_role key, a secret key (<code>sb_secret_…</code>) or a token whose role may
-execute the functions of <code>pgmq_admin</code>. The dashboard keeps it in memory until you sign out.</p>
+execute the functions of <code>pgmq_admin</code>. The dashboard keeps it until you sign out.</p>
 <button type="submit">Sign in</button>
 </form>
-<p class="muted">With the embedded database, <code>pgmq-gateway keys</code> prints the key.</p>
+<p class="muted">With the embedded database, <code>pgmq-gateway dashboard-link</code> prints a link
+that signs you in. <code>pgmq-gateway keys</code> prints the keys.</p>
 </main>"""
 
 
