@@ -34,7 +34,7 @@ THEME_ICONS = {"light": "light_mode", "dark": "dark_mode", "system": "brightness
 # A page is sent without its data when that takes longer.
 DATA_TIMEOUT_SECONDS = 1.0
 # Controls that the API would refuse are then on the page.
-PERMISSIONS_TIMEOUT_SECONDS = 1.0
+PERMISSIONS_TIMEOUT_SECONDS = 0.5
 # Between two requests for the version of Postgres.
 RETRY_SECONDS = 2.0
 # Sets the theme before the first paint, and reports hidden tabs, whose updates pause.
@@ -119,10 +119,11 @@ def page(path: str, title: str, section: str | None = None) -> Callable[[Builder
         @wraps(build)
         async def framed(client: Client, **parameters: Any) -> None:  # noqa: ANN401 the path's
             session: Session = client.request.scope[SESSION]
-            background_tasks.create(_leave_when_signed_out(client, session), name="sign-out")
             api = Api(gateway().http, session, gateway().public_url)
             with suppress(TimeoutError):
                 await asyncio.wait_for(api.load_permissions(), PERMISSIONS_TIMEOUT_SECONDS)
+            # From now on the page can be sent.
+            background_tasks.create(_leave_when_signed_out(client, session), name="sign-out")
             with _shell(client, api, section or path):
                 # On the page if it is sent before its data.
                 loading = words("Loading…", "p").classes("muted loading").props("role=status")
