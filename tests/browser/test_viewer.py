@@ -65,4 +65,6 @@ async def test_a_viewer_sees_all_pages_and_no_control_that_would_be_refused(
     sql(f"create policy viewing on pgmq.q_{queue} for select to queue_viewer using (true)")
     await tab.reload()
     await expect(tab.get_by_role("main")).to_contain_text("payload")
+    await tab.set_viewport_size({"width": 390, "height": 844})
+    await screenshot(tab, "viewer-narrow")
     assert refused == []
