@@ -30,7 +30,7 @@ from pg_catalog.pg_proc as p
 join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
 join pg_catalog.pg_language as l on l.oid = p.prolang
 join pg_catalog.pg_roles as r on r.oid = p.proowner
-where n.nspname = any ($1::text[]) and ($2::text is null or p.proname = $2)
+where n.nspname = any ($1::name[])
 """
 _VIEWS = """
 select
@@ -45,8 +45,11 @@ select
 from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 join pg_catalog.pg_roles as r on r.oid = c.relowner
-where n.nspname = any ($1::text[]) and ($2::text is null or c.relname = $2) and c.relkind = 'v'
+where n.nspname = any ($1::name[]) and c.relkind = 'v'
 """
+_ALL = f"{_FUNCTIONS} union all {_VIEWS}"
+# Not one query with "$2 is null or": its plan reads the whole catalog for each name.
+_NAMED = f"{_FUNCTIONS} and p.proname = any ($2::name[]) union all {_VIEWS} and c.relname = any ($2::name[])"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -92,11 +95,12 @@ async def use_catalog_names(connection: Connection) -> None:
 
 
 async def entries(
-    connection: Connection, schemas: Sequence[str] = SCHEMAS, name: str | None = None
+    connection: Connection, schemas: Sequence[str] = SCHEMAS, names: Sequence[str] | None = None
 ) -> dict[Key, Entry]:
-    """The functions and views of these schemas, or those of one name. Call `use_catalog_names` first."""
+    """The functions and views of these schemas, or those of some names. Call `use_catalog_names` first."""
     found = {}
-    for row in await connection.fetch(f"{_FUNCTIONS} union all {_VIEWS}", schemas, name):
+    rows = connection.fetch(_ALL, schemas) if names is None else connection.fetch(_NAMED, schemas, names)
+    for row in await rows:
         key = Key(row["kind"], row["schema"], row["name"], row["arguments"])
         found[key] = Entry(key, row["oid"], row["owner"], row["md5"], row["untouched"], frozenset(row["privileges"]))
     return found

@@ -272,7 +272,8 @@ async def _install_functions(
     differences = code.differences(installer)
     if differences or code.has_former_files:
         progress("Installing functions")
-        await Applying(connection, code.internal, code.shipped, installer, differences, code.owners).run()
+        applying = Applying(connection, code.internal, code.shipped, installer, differences, code.present, code.owners)
+        await applying.run()
         await records.keep_files(connection, [script.path for script in scripts])
     done = [finding for each in differences.values() for finding in each]
     api = code.api
