@@ -38,7 +38,7 @@ def test_supabase_js_sends_once(lossy: str, running: Project, queue: str, sql: S
         + "console.log(JSON.stringify(sent))\n"
     )
     try:
-        sent = node(script.name, lossy, running.service_key, SUPABASE_SERVICE_ROLE_KEY=running.service_key)
+        sent = node(script.name, lossy, running.service_key, SUPABASE_SECRET_KEY=running.service_key)
     finally:
         script.unlink()
     assert (sent["status"], sent["data"]) == (200, [1])
@@ -51,7 +51,7 @@ def test_supabase_py_sends_once(
     lossy: str, running: Project, queue: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SUPABASE_URL", lossy)
-    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", running.service_key)
+    monkeypatch.setenv("SUPABASE_SECRET_KEY", running.service_key)
     names: dict[str, Any] = {}
     exec(program("python", queue), names)  # noqa: S102 the documented program
     names["queues"].postgrest.aclose()
