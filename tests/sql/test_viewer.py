@@ -136,6 +136,7 @@ async def test_the_installer_creates_it_on_request_and_keeps_it_complete(
     blank_server: Cluster, connect: Connect
 ) -> None:
     uri = blank_server.uri(blank_server.create())
+    sql = runner(connect(uri))
     async with connected(uri) as connection:
         await install(connection)
         assert await check(connection) == []
@@ -143,7 +144,6 @@ async def test_the_installer_creates_it_on_request_and_keeps_it_complete(
         assert await install(connection, viewer=True) == ["installed: role queue_viewer"]
         assert await install(connection, viewer=True) == []
         assert await check(connection, viewer=True) == []
-    sql = runner(connect(uri))
     assert sql("select rolconfig from pg_roles where rolname = 'queue_viewer'") == [(["statement_timeout=8s"],)]
     assert sql("select pg_has_role('authenticator', 'queue_viewer', 'member')") == [(True,)]
     # As a function of the next version.
@@ -165,3 +165,5 @@ async def test_the_installer_creates_it_on_request_and_keeps_it_complete(
         sql("alter role queue_viewer bypassrls")
         with pytest.raises(InstallError, match="role queue_viewer has privileges from an attribute or another role"):
             await install(connection, viewer=True)
+    # Roles belong to the server, which other tests use.
+    sql("drop owned by queue_viewer; drop role queue_viewer")
