@@ -250,6 +250,12 @@ def uri(directory: DataDirectory, database: str) -> str:
     return socket_uri(directory, database=database)
 
 
+@pytest.fixture(scope="module")
+def whole(directory: DataDirectory, template: str) -> str:
+    """The dump of such a database."""
+    return dump(socket_uri(directory, database=template))
+
+
 @pytest.fixture
 def login(directory: DataDirectory, database: str) -> str:
     """The URI of the same database, as the login role."""
@@ -301,8 +307,8 @@ def sql(uri: str, connect: Connect) -> Sql:
     ],
     ids=str,
 )
-async def test_damage_is_named_and_repaired(uri: str, sql: Sql, damage: str, lacking: str) -> None:
-    await repaired(uri, sql, damage, lacking)
+async def test_damage_is_named_and_repaired(uri: str, sql: Sql, whole: str, damage: str, lacking: str) -> None:
+    await repaired(uri, sql, whole, damage, lacking)
 
 
 @pytest.mark.parametrize(
@@ -318,12 +324,11 @@ async def test_damage_to_roles_is_named_and_repaired(
 ) -> None:
     uri = blank_server.uri(blank_server.create())
     await installed(uri)
-    await repaired(uri, runner(connect(uri)), damage, lacking)
+    await repaired(uri, runner(connect(uri)), dump(uri), damage, lacking)
 
 
-async def repaired(uri: str, sql: Sql, damage: str, lacking: str) -> None:
+async def repaired(uri: str, sql: Sql, whole: str, damage: str, lacking: str) -> None:
     """Damage a database: `lacking` is found, and another install makes it whole."""
-    whole = dump(uri)
     for statement in damage.split(";"):
         sql(statement)
     assert lacking in await found(uri)
