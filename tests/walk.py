@@ -75,6 +75,8 @@ class Walk:
 
     def run(self, block: Block) -> None:
         """Do what a reader does with a block."""
+        if PROGRAMS.get(block.language) == "node":
+            nodejs.command(packages=["@supabase/supabase-js", "typescript"])
         code = block.code
         for documented, actual in self._replaced.items():
             code = code.replace(documented, actual)
@@ -148,8 +150,6 @@ class Walk:
         """Shell commands that run a block."""
         if block.language == "sh":
             return code
-        if block.language in ("js", "ts"):
-            nodejs.command(packages=["@supabase/supabase-js", "typescript"])
         path = self._scratch / f"{block.line}.{SUFFIXES[block.language]}"
         path.write_text(code)
         return f"{self._psql} {path}" if block.language == "sql" else f"{PROGRAMS[block.language]} {path}"

@@ -1,6 +1,7 @@
 """Each page of the documentation works as it stands, walked from top to bottom (tests/pages.py)."""
 
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.clients.conftest import REPOSITORY
 from tests.clients.ground import Ground
+from tests.conftest import missing
 from tests.pages import Page, pages
 from tests.server import Server
 
@@ -35,6 +37,8 @@ NOT_RUN: dict[str, int] = {
 @pytest.fixture(scope="module")
 def ground(checkout: tuple[Path, Server]) -> Ground:
     """A gateway of which each page gets an empty database."""
+    if not shutil.which("curl"):
+        missing("curl", "install curl")
     return Ground(*checkout)
 
 

@@ -1,6 +1,5 @@
 """The workers of docs/guides/worker-*.md, as they stand there."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -8,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests import nodejs, server
-from tests.clients.conftest import REPOSITORY
 from tests.nodejs import NODE
+from tests.pages import Page
 
-GUIDES = REPOSITORY / "docs" / "guides"
 # With the blank lines.
 MAX_LINES = 70
 # BATCH, LEASE_SECONDS, WAIT_SECONDS, LONGEST_PAUSE_SECONDS.
@@ -20,8 +18,7 @@ CONSTANTS = "10, 30, 20, 10"
 
 def program(name: str, constants: str) -> str:
     """The first code block of a guide, with these constants."""
-    page = (GUIDES / f"worker-{name}.md").read_text()
-    found: str = re.findall(r"^```\w+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
+    found = Page(f"docs/guides/worker-{name}.md").blocks[0].code
     assert found.count("\n") <= MAX_LINES
     assert found.count(CONSTANTS) == 1
     return found.replace(CONSTANTS, constants)
