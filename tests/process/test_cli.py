@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from urllib.parse import quote
 
 import jwt
 import pytest
+from rich.cells import cell_len
 
 from pgmq_gateway.cli.urls import local_url, public_url
 from pgmq_gateway.distribution import release
@@ -120,6 +122,37 @@ def typed(line: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     finally:
         os.close(theirs)
         os.close(terminal)
+
+
+def on_terminal(columns: int, *arguments: str) -> list[str]:
+    """The lines that a command prints on a terminal, stderr too."""
+    terminal, theirs = os.openpty()
+    env = environment({"COLUMNS": str(columns)})
+    try:
+        with subprocess.Popen([PROGRAM, *arguments], env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+            process.wait(120)
+            os.set_blocking(terminal, False)
+            # Without the progress, which moves the cursor.
+            text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", os.read(terminal, 65536).decode())
+            return [line for line in text.split("\n") if line and "Working" not in line]
+    finally:
+        os.close(theirs)
+        os.close(terminal)
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_no_line_is_longer_than_the_terminal(data: list[str], queue: str, sql: Sql, columns: int) -> None:
+    sql("select pgmq.send(%s, to_jsonb(repeat('wide \u4e2d\u9762\u009b1m ', 40)))", queue)
+    peeked = on_terminal(columns, "peek", queue, *data)
+    listed = on_terminal(columns, "queue", "list", *data)
+    refused = on_terminal(columns, "peek", "no-such-queue", *data)
+    for lines in (peeked, listed, refused):
+        assert [line for line in lines if cell_len(line) > columns] == []
+    assert [(line.split()[0], line[-1]) for line in peeked[-1:]] == [("1", "…")]
+    assert "\x9b" not in "".join(peeked)
+    assert any(line.startswith(queue) for line in listed)
+    piped = run("peek", queue, *data, env={"COLUMNS": str(columns)}).stdout
+    assert piped.count("wide") == 40
 
 
 def test_u2_deleting_asks_on_a_terminal_and_needs_yes_elsewhere(data: list[str], queue: str, sql: Sql) -> None:

@@ -179,4 +179,5 @@ def _require_accepted(address: str, key: str) -> None:
         )
 
 
-COMMANDS: Commands = {"dashboard-link": dashboard_link_command, "keys": keys_command, "token": token_command}
+COMMANDS: Commands = {"keys": keys_command, "token": token_command}
+LINKS: Commands = {"dashboard-link": dashboard_link_command}

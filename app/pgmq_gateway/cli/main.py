@@ -3,13 +3,14 @@
 import logging
 import os
 import sys
+from textwrap import fill
 from typing import Annotated, Never
 
 import typer
 
 from pgmq_gateway.cli import database, gateway, keys, openapi, queues
 from pgmq_gateway.cli.manual import CONTEXT, Group, add, help_without_command, sentence
-from pgmq_gateway.cli.terminal import UsageError
+from pgmq_gateway.cli.terminal import UsageError, width
 from pgmq_gateway.cli.wording import spoken
 from pgmq_gateway.distribution import MissingExtraError, release
 from pgmq_gateway.embedded.cluster import EmbeddedPostgresError
@@ -18,6 +19,7 @@ from pgmq_gateway.http.sockets import ServeError
 from pgmq_gateway.install.findings import InstallError
 from pgmq_gateway.install.owner import OwnerError
 from pgmq_gateway.observe import logs
+from pgmq_gateway.observe.logs import printable
 from pgmq_gateway.settings.model import SettingsError
 
 logger = logging.getLogger("pgmq_gateway")
@@ -42,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-add(app, "Serve", gateway.COMMANDS)
+add(app, "Serve", {**gateway.COMMANDS, **keys.LINKS})
 add(app, "Queues and messages", queues.ALIASES)
 app.add_typer(queues.queue, name="queue", rich_help_panel="Queues and messages")
 add(app, "Keys", keys.COMMANDS)
@@ -87,5 +89,11 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> Never:
-    logger.critical(" ".join(message.split()))
+    line = " ".join(message.split())
+    columns = width(sys.stderr)
+    if columns is None:
+        logger.critical(line)
+    else:
+        text = f"pgmq-gateway: {printable(line)}"
+        print(fill(text, columns, break_long_words=False, break_on_hyphens=False), file=sys.stderr)
     sys.exit(status)

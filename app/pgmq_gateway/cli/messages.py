@@ -40,7 +40,6 @@ Wait = Annotated[
 ]
 
 PEEKED = ("Id", "State", "Reads", "Sent", "Message")
-MAX_SHOWN_CHARACTERS = 100
 # Times as text: Postgres knows more of them than Python.
 PEEK = """
     select
@@ -157,7 +156,7 @@ def peek(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show messages in any state, without reading them. The table has the beginning of each message."""
+    """Show messages in any state, without reading them. On a terminal the table has the beginning of each message."""
     found = rows(db_uri, data_dir, "queue peek", PEEK, name, number, after)
     if as_json:
         print("[" + ",\n ".join(row["line"] for row in found) + "]")
@@ -168,9 +167,7 @@ def peek(
 
 
 def _peeked(row: Mapping[str, Any]) -> tuple[str, ...]:
-    message = row["message"]
-    shown = message if len(message) <= MAX_SHOWN_CHARACTERS else f"{message[: MAX_SHOWN_CHARACTERS - 1]}…"
-    return row["msg_id"], row["state"], row["read_ct"], row["sent"], shown
+    return row["msg_id"], row["state"], row["read_ct"], row["sent"], row["message"]
 
 
 COMMANDS: Commands = {"send": send, "read": read, "pop": pop, "peek": peek}

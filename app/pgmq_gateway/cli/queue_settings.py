@@ -24,7 +24,7 @@ def settings(
     """Show the settings of a queue, or change some.
 
     \b
-        pgmq-gateway queue settings tasks max_receives=5 dead_letter_queue=dead backoff=exponential
+        pgmq-gateway queue settings tasks max_receives=5 dead_letter_queue=dead
 
     Clients that must obey them use pgmq_api or the resources at /queues.
     """

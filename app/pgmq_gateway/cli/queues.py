@@ -84,7 +84,7 @@ def list_command(db_uri: OwnerUri = None, data_dir: DataDir = None, as_json: AsJ
     if as_json:
         print_json(found)
     elif found:
-        print_table([LIST_COLUMNS, *map(_listed, found)], numbers=(4, 5, 6))
+        print_table([LIST_COLUMNS, *map(_listed, found)], numbers=(4, 5, 6), less_important=(3, 1, 2))
     else:
         print("no queues yet: create one with pgmq-gateway queue create NAME")
 

@@ -61,7 +61,8 @@ def replay(
     Repeated, it sends the same messages again. For more than --max use other conditions each time:
 
     \b
-        pgmq-gateway queue replay tasks --filter '{"sent_after": "2026-01-31T12:00:00Z"}'
+        pgmq-gateway queue replay tasks \\
+            --filter '{"sent_after": "2026-01-31T12:00:00Z"}'
     """
     sql = "select sent from pgmq_api.replay($1, $2, $3, $4::text::jsonb)"
     sent = value(db_uri, data_dir, "queue replay", sql, name, max_messages, per_second, checked_json(filter_))

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import typer
+from rich.cells import cell_len, set_cell_size
 
-from pgmq_gateway.cli.terminal import progress, run
+from pgmq_gateway.cli.terminal import progress, run, width
 from pgmq_gateway.database.driver import Connection
 from pgmq_gateway.embedded.datadir import DEFAULT_NAME, DataDirectory
 from pgmq_gateway.install.owner import Progress, owner, require_installed
+from pgmq_gateway.observe.logs import printable
 
 # Between looks at an empty queue.
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 1.0
+# Of a text that is cut.
+MIN_COLUMNS = 8
 
 
 @asynccontextmanager
@@ -80,7 +85,7 @@ def counted(number: int) -> str:
 def print_lines(rows: Iterable[Mapping[str, Any] | asyncpg.Record]) -> None:
     """Print the line of each row. Raises Exit when the reader of a pipe has closed it."""
     try:
-        sys.stdout.writelines(f"{row['line']}\n" for row in rows)
+        sys.stdout.writelines(f"{_line(row['line'])}\n" for row in rows)
         sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes stdout once more when it exits.
@@ -88,16 +93,57 @@ def print_lines(rows: Iterable[Mapping[str, Any] | asyncpg.Record]) -> None:
         raise typer.Exit from None
 
 
+def _line(document: str) -> str:
+    """A line of JSON, for programs; on a terminal indented, with all digits of its numbers."""
+    if width(sys.stdout) is None:
+        return document
+    indented = msgspec.json.format(document, indent=2)
+    return "\n".join(printable(line) for line in indented.splitlines())
+
+
 def print_json(value: object) -> None:
     print(json.dumps(value, default=str, indent=2, ensure_ascii=False))
 
 
-def print_table(rows: Sequence[Sequence[str]], numbers: Container[int] = ()) -> None:
-    """Print rows with aligned columns. Rows are never broken: programs read them too."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def print_table(
+    rows: Sequence[Sequence[str]], numbers: Container[int] = (), less_important: Sequence[int] = ()
+) -> None:
+    """Print rows with aligned columns.
+
+    less_important  columns that are left out, in this order, on a terminal that is too narrow. After that the widest
+                    text is cut. Elsewhere rows are whole: programs read them too.
+    """
+    if (columns := width(sys.stdout)) is not None:
+        rows = [[printable(cell) for cell in row] for row in rows]
+        shown = set(range(len(rows[0])))
+        for column in less_important:
+            if _line_width(rows, shown) > columns:
+                shown.remove(column)
+        rows = _cut(rows, shown - {column for column in shown if column in numbers}, columns - _line_width(rows, shown))
+        numbers = [place for place, column in enumerate(sorted(shown)) if column in numbers]
+        rows = [[row[column] for column in sorted(shown)] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = zip(row, widths, strict=True)
-        aligned = [
-            cell.rjust(width) if place in numbers else cell.ljust(width) for place, (cell, width) in enumerate(cells)
-        ]
-        print("  ".join(aligned).rstrip())
+        cells = []
+        for place, (cell, wide) in enumerate(zip(row, widths, strict=True)):
+            padding = " " * (wide - cell_len(cell))
+            cells.append(padding + cell if place in numbers else cell + padding)
+        print("  ".join(cells).rstrip())
+
+
+def _line_width(rows: Sequence[Sequence[str]], shown: Container[int]) -> int:
+    widths = [max(map(cell_len, cells)) for column, cells in enumerate(zip(*rows, strict=True)) if column in shown]
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _cut(rows: Sequence[Sequence[str]], texts: Iterable[int], spare: int) -> list[list[str]]:
+    """Cut the widest of the columns `texts` if `spare`, the columns left on the line, is negative."""
+    found = [list(row) for row in rows]
+    if spare >= 0:
+        return found
+    widest = max(texts, key=lambda column: max(cell_len(row[column]) for row in rows))
+    left = max(MIN_COLUMNS, max(cell_len(row[widest]) for row in rows) + spare)
+    for row in found:
+        if cell_len(row[widest]) > left:
+            row[widest] = set_cell_size(row[widest], left - 1).rstrip() + "…"
+    return found

@@ -66,7 +66,7 @@ class Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno >= logging.CRITICAL else f"{record.levelname}: "
         named = "".join(f" {name}={_plain(value)}" for name, value in fields(record).items())
-        lines = [f"pgmq-gateway: {level}{_printable(_message(record))}{named}"]
+        lines = [f"pgmq-gateway: {level}{printable(_message(record))}{named}"]
         return "\n".join([*lines, *(f"    {line}" for line in _traceback(record))])
 
 
@@ -107,7 +107,7 @@ def _plain(value: object) -> str:
     return text if PLAIN.fullmatch(text) else json.dumps(text)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text on one line; unprintable characters are escaped as in Python (log injection)."""
     if text.isprintable():
         return text
