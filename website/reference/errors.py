@@ -19,6 +19,8 @@ and others Postgres' [SQLSTATEs](https://www.postgresql.org/docs/current/errcode
 502, 503, 504 and every response with `Retry-After`, with an [`Idempotency-Key`](../guides/idempotency.md) if it must
 not be executed twice. [Troubleshooting](../guides/troubleshooting.md) starts from what you see.
 """.strip()
+# RFC 9110's, which Python has since 3.13.
+PHRASES = {"413": "Content Too Large", "416": "Range Not Satisfiable", "422": "Unprocessable Content"}
 # What to do about each error.
 FIXES = {
     "AggregatesForbidden": "Aggregate in a function of yours, or in the client.",
@@ -151,5 +153,5 @@ def _own() -> Iterator[tuple[str, str, str, str]]:
 
 def _section(status: str, rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
     yield f"## {status}"
-    yield f"{HTTPStatus(int(status)).phrase}."
+    yield f"{PHRASES.get(status) or HTTPStatus(int(status)).phrase}."
     yield table(["code", "cause", "fix"], [[code(name), cause, fix] for name, _, cause, fix in rows])

@@ -1,5 +1,6 @@
 """The page of all settings, from their model."""
 
+import inspect
 import re
 from typing import Any, Literal, get_args, get_origin
 
@@ -60,7 +61,7 @@ MEANINGS = {
 }
 # Defaults that depend on something.
 DEFAULTS = {"key_layer": "on if keys are configured", "max_buffered": "half of the memory, at most 1 GiB"}
-LINE = re.compile(r"^    (\w[\w, ]*?) {2,}(\S.*)$", re.MULTILINE)
+LINE = re.compile(r"^(\w[\w, ]*?) {2,}(\S.*)$", re.MULTILINE)
 
 
 def page() -> str:
@@ -87,7 +88,7 @@ def _row(name: str) -> list[str]:
 def meanings() -> dict[str, str]:
     """The meaning of each field."""
     found: dict[str, str] = {}
-    for names, meaning in LINE.findall(Settings.__doc__ or ""):
+    for names, meaning in LINE.findall(inspect.getdoc(Settings) or ""):
         # "max_body, max_head   bytes of a body; of a head"
         first, _, second = meaning.partition("; of ")
         found |= dict.fromkeys(names.split(", "), meaning)
