@@ -40,6 +40,18 @@ VARIABLES = {
     "typeset-table-color": "line",
     "code-bg-color": "raised",
     "code-fg-color": "text",
+    "code-hl-string-color": "good",
+    "code-hl-keyword-color": "accent",
+    "code-hl-number-color": "bad",
+    "code-hl-special-color": "bad",
+    "code-hl-function-color": "delayed",
+    "code-hl-constant-color": "delayed",
+    "code-hl-name-color": "text",
+    "code-hl-operator-color": "muted",
+    "code-hl-punctuation-color": "muted",
+    "code-hl-comment-color": "muted",
+    "code-hl-generic-color": "muted",
+    "code-hl-variable-color": "muted",
     "footer-bg-color": "surface",
     "footer-bg-color--dark": "surface",
     "footer-fg-color": "text",
@@ -77,6 +89,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     page.meta["hide"] = ["navigation"]
     title, _, rest = text.partition("\n")
     return "\n".join([title, _for_site(found[1], uri, ""), rest])
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:  # noqa: ARG001
+    """Name the theme's search dialog for screen readers."""
+    return output.replace('role="dialog">', 'role="dialog" aria-label="Search">', 1)
 
 
 def colours() -> str:
