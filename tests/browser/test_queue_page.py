@@ -102,6 +102,11 @@ def button(page: Page | Locator, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
 
 
+def opened(page: Page) -> Locator:
+    """The panel of the open message."""
+    return page.get_by_role("region", name="Message", exact=True)
+
+
 def total(page: Page, name: str) -> Locator:
     """A number above the messages."""
     return page.locator(".total").filter(has=page.get_by_text(name, exact=True)).locator("dd")
@@ -137,20 +142,20 @@ async def test_u5_a_message_is_sent_found_and_opened(
     assert rows("message::text, headers, vt > now() + interval '59 min'")[3:] == [sent, sent]
 
     for search, found in (("BIG", ["4", "5"]), ('{"n": 2}', ["2"]), ('{"n": 1.1}', ["4", "5"])):
-        await desk.get_by_label("Payload contains").fill(search)
+        await desk.get_by_label("Search payloads").fill(search)
         await expect(ids(desk)).to_have_text(found)
     await ids(desk).first.click()
-    panel = desk.get_by_role("dialog", name="Message")
+    panel = opened(desk)
     await expect(panel.get_by_role("region", name="payload")).to_contain_text('"n": 1.10,')
     await expect(panel.get_by_role("region", name="payload")).to_contain_text("123456789012345678901234567890")
     await expect(panel.get_by_role("region", name="payload")).to_contain_text("9007199254740993")
     await expect(panel.get_by_role("region", name="headers")).to_contain_text('"trace": "<b>7</b>"')
-    await expect(panel.locator(".message-facts")).to_contain_text(re.compile(r"Visiblein 59m.*local.* UTC"))
+    await expect(panel.locator(".message-facts")).to_contain_text(re.compile(r"Visiblein 59m.* UTC"))
     ((utc,),) = sql(
         f"select to_char(vt at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') from pgmq.q_{queue} where msg_id=4"
     )
     await expect(panel.locator(".message-facts")).to_contain_text(utc)
-    await panel.get_by_role("button", name="Fold payload").click()
+    await panel.get_by_role("button", name="Collapse payload").click()
     await expect(panel.get_by_role("region", name="payload")).not_to_contain_text("1.10")
     await accessible(desk)
     await screenshot(desk, "queue-panel-1440-light")
@@ -177,7 +182,7 @@ async def test_times_that_are_no_dates_are_shown_as_they_are(
         ("infinity", "now"),
     ]
     await ids(desk).first.click()
-    facts = desk.get_by_role("dialog", name="Message").locator(".message-facts")
+    facts = opened(desk).locator(".message-facts")
     await expect(facts).to_contain_text(re.compile(r"Sent-infinity.*Visibleinfinity"))
 
 
@@ -187,7 +192,7 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
     fill(sql, queue, 5)
     await visit(desk, dashboard, queue)
     await ids(desk).nth(0).click()
-    await button(desk.get_by_role("dialog"), "Postpone").click()
+    await button(opened(desk), "Postpone").click()
     dialog = desk.get_by_role("dialog").filter(has_text="Postpone 1 message?")
     await button(dialog, "1 h").click()
     await expect(dialog.get_by_label("Seconds")).to_have_value("3600")
@@ -195,6 +200,7 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
     await button(dialog, "Postpone 1 message").click()
     await expect(desk.get_by_role("row").nth(1)).to_contain_text("delayed")
     assert rows("msg_id, vt > now() + interval '59 min'")[:2] == [(1, True), (2, False)]
+    await button(opened(desk), "Close (Esc)").click()
     await desk.get_by_role("checkbox", name="Select message 1").click()
     await button(desk, "Make visible").click()
     await expect(desk.get_by_role("row").nth(1)).to_contain_text("visible")
@@ -232,7 +238,7 @@ async def test_messages_are_postponed_archived_requeued_and_moved(
     assert (len(rows("1")), rows("msg_id", "a")) == (3, [(2,)])
     # Several steps, of which the second fails once.
     sql(f"insert into pgmq.a_{queue} (msg_id, vt, message) select n, now(), '1' from generate_series(101, 1300) as n")
-    await button(desk, "Actions on all matching messages").click()
+    await desk.get_by_role("button", name="Actions on all").click()
     await desk.get_by_role("menuitem", name="Replay").click()
     dialog = desk.get_by_role("dialog", name="Replay 1,201 messages?")
     await dialog.get_by_label("Messages per second").fill("0.1")
@@ -311,7 +317,7 @@ async def test_dead_letters_are_found_and_redriven(
         await desk.get_by_role("option", name=option).click()
         await expect(ids(desk)).to_have_count(found)
     await ids(desk).first.click()
-    panel = desk.get_by_role("dialog", name="Message")
+    panel = opened(desk)
     facts = panel.locator(".message-facts").nth(1)
     await expect(facts).to_contain_text(re.compile(f"ReasonRejectedNoteNo such account.Died.*Origin{queue}Id there1"))
     await accessible(desk)
@@ -331,7 +337,7 @@ async def test_dead_letters_are_found_and_redriven(
     await desk.set_viewport_size({"width": 390, "height": 844})
     await desk.get_by_role("navigation", name="Pages of messages").scroll_into_view_if_needed()
     await screenshot(desk, "queue-letters-390-dark")
-    await button(desk, "Actions on all matching messages").click()
+    await desk.get_by_role("button", name="Actions on all").click()
     await desk.get_by_role("menuitem", name="Redrive").click()
     dialog = desk.get_by_role("dialog", name="Redrive 5 messages?")
     await dialog.get_by_label("Messages per second").fill("0")
@@ -361,14 +367,14 @@ async def test_a_bulk_delete_states_the_number_and_requires_the_name(
     await button(desk, "More filters").click()
     await desk.get_by_label("Payload path").fill("$.n > 10")
     await expect(ids(desk).first).to_have_text("11")
-    await button(desk, "Actions on all matching messages").click()
+    await desk.get_by_role("button", name="Actions on all").click()
     await desk.get_by_role("menuitem", name="Postpone").click()
     dialog = desk.get_by_role("dialog").filter(has_text="Postpone 50 messages?")
     await dialog.get_by_label("Or until").fill("2040-06-01T12:00:00")
     await button(dialog, "Postpone 50 messages").click()
     await expect(dialog).to_have_count(0)
     assert rows("vt between '2040-05-31' and '2040-06-02'") == [(n > 10,) for n in range(1, 61)]
-    await button(desk, "Actions on all matching messages").click()
+    await desk.get_by_role("button", name="Actions on all").click()
     await desk.get_by_role("menuitem", name="Delete").click()
     dialog = desk.get_by_role("dialog").filter(has_text="Filter: path")
     sure = dialog.get_by_role("button", name="Delete 50 messages")
@@ -385,9 +391,7 @@ async def test_a_bulk_delete_states_the_number_and_requires_the_name(
     await button(dialog, "Delete 51 messages").click()
     await expect(desk.get_by_role("main").get_by_text("No message matches the filter.")).to_be_visible()
     assert rows("msg_id") == [(n,) for n in range(1, 11)]
-    await button(desk, "Actions on all matching messages").click()
-    await desk.get_by_role("menuitem", name="Delete").click()
-    await expect(desk.locator(".q-notification").get_by_text("No message matches the filter.")).to_be_visible()
+    await expect(desk.get_by_role("button", name="Actions on all")).to_be_disabled()
 
 
 async def test_settings_are_changed_and_refused_beside_their_field(
@@ -570,7 +574,7 @@ async def test_viewing_messages_changes_no_row(
     for _ in range(2):
         await expect(status).not_to_have_text(await status.inner_text())
     await ids(desk).first.click()
-    await expect(desk.get_by_role("dialog", name="Message")).to_contain_text("Payload")
+    await expect(opened(desk)).to_contain_text("Payload")
     assert rows(traces) == before
 
 
@@ -580,10 +584,10 @@ async def test_a_long_message_is_shown_without_folding_and_copied(
     sql("select pgmq.send(%s, to_jsonb(array['\u200b'] || array_fill('x'::text, array[5000])))", queue)
     await visit(desk, dashboard, queue)
     await ids(desk).first.click()
-    panel = desk.get_by_role("dialog", name="Message")
+    panel = opened(desk)
     payload = panel.get_by_role("region", name="payload")
     await expect(payload).to_contain_text('["\\u200b", "x", ')
-    await expect(button(panel, "Fold payload")).to_have_count(0)
+    await expect(button(panel, "Collapse payload")).to_have_count(0)
     await desk.context.grant_permissions(["clipboard-read", "clipboard-write"])
     # The notice is shown briefly, so its wait begins before it.
     noticed = asyncio.ensure_future(desk.get_by_text("Copied: payload").wait_for())
@@ -604,15 +608,15 @@ async def test_actions_on_a_dropped_queue_show_the_error(
     await button(desk, "Pause updates").click()
     sql(f"delete from pgmq.q_{queue} where msg_id = 2")
     await ids(desk).last.click()
-    panel = desk.get_by_role("dialog", name="Message")
-    await expect(panel).to_contain_text("This message no longer exists here")
-    await button(panel, "Close").click()
+    panel = opened(desk)
+    await expect(panel).to_contain_text("Message 2 is not in the queue")
+    await button(panel, "Close (Esc)").click()
     await expect(panel).to_have_count(0)
     sql("select pgmq.drop_queue(%s)", queue)
     try:
         await ids(desk).first.click()
         await expect(panel.get_by_role("alert")).to_contain_text(queue)
-        await button(panel, "Close").click()
+        await button(panel, "Close (Esc)").click()
         await button(desk, "Send message").click()
         sending = desk.get_by_role("dialog", name="Send a message")
         await button(sending, "Send").click()
@@ -633,7 +637,7 @@ async def test_actions_on_a_dropped_queue_show_the_error(
         await expect(error).to_contain_text("Make visible failed.")
         await button(error, "Close").click()
         await expect(error).to_have_count(0)
-        await button(desk, "Actions on all matching messages").click()
+        await desk.get_by_role("button", name="Actions on all").click()
         await desk.get_by_role("menuitem", name="Delete").click()
         await expect(error).to_contain_text("The messages could not be counted.")
         await button(error, "Close").click()
@@ -774,8 +778,8 @@ async def test_it_is_used_with_the_keyboard_alone(
     assert rows("message")[2] == ({"n": 3},)
     await until_focus(ids(desk).nth(1))
     await desk.keyboard.press("Enter")
-    panel = desk.get_by_role("dialog", name="Message")
-    await expect(button(panel, "Close")).to_be_focused()
+    panel = opened(desk)
+    await expect(button(panel, "Close (Esc)")).to_be_focused()
     await desk.keyboard.press("Escape")
     await expect(panel).to_have_count(0)
     await expect(ids(desk).nth(1)).to_be_focused()
@@ -811,18 +815,18 @@ async def test_it_fits_a_narrow_screen_in_the_dark(desk: Page, dashboard: Dashbo
     await desk.get_by_role("navigation", name="Pages of messages").scroll_into_view_if_needed()
     await screenshot(desk, "queue-messages-390-dark")
     await ids(desk).first.click()
-    panel = desk.get_by_role("dialog", name="Message")
+    panel = opened(desk)
     await expect(panel.locator(".json")).to_be_visible()
-    assert await panel.locator(".side-panel").evaluate("panel => panel.scrollWidth <= panel.clientWidth")
+    assert await panel.evaluate("panel => panel.scrollWidth <= panel.clientWidth")
     await screenshot(desk, "queue-panel-390-dark")
     await button(panel, "Postpone").click()
     question = desk.get_by_role("dialog").filter(has_text="Postpone 1 message?")
     await expect(question).to_be_visible()
     await screenshot(desk, "queue-postpone-390-dark")
     await desk.keyboard.press("Escape")
-    await expect(question).to_have_count(0)
+    await expect(desk.locator(".q-dialog")).to_have_count(0)
     await desk.keyboard.press("Escape")
-    await expect(desk.get_by_role("dialog")).to_have_count(0)
+    await expect(panel).to_have_count(0)
     await button(desk, "More").click()
     await desk.get_by_role("menuitem", name="Purge").click()
     await expect(desk.get_by_role("dialog").filter(has_text=f"Purge {queue}?")).to_be_visible()
@@ -845,3 +849,87 @@ async def test_a_long_queue_is_counted_after_its_page_is_shown(
     sql(f"delete from pgmq.q_{queue} where msg_id > 1")
     sql(f"vacuum full pgmq.q_{queue}")
     await expect(total(desk, "Messages")).to_have_text("1")
+
+
+async def test_the_address_has_filter_order_view_and_the_open_message(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    sql(
+        "select pgmq.send(%s, jsonb_build_object('user', jsonb_build_object('id', mod(n, 3))))"
+        " from generate_series(1, 130) as n",
+        queue,
+    )
+    await visit(desk, dashboard, queue)
+    start = f"{dashboard.url}/queues/{queue}"
+    # Twelve rows are above the fold.
+    twelfth = await ids(desk).nth(11).bounding_box()
+    assert twelfth is not None
+    assert twelfth["y"] + twelfth["height"] < 900
+    position = desk.get_by_role("navigation", name="Pages of messages").get_by_role("status")
+    await expect(position).to_have_text("1-50 of 130")
+    await expect(desk.get_by_role("toolbar", name="Actions")).to_be_hidden()
+    await button(desk, "Next").click()
+    await expect(position).to_have_text("51-100 of 130")
+    await desk.reload()
+    await expect(position).to_have_text("51-100 of 130")
+    await desk.goto(f"{start}/messages/7")
+    payload = opened(desk).get_by_role("region", name="payload")
+    await button(payload, "1").click()
+    await expect(desk).to_have_url(f"{start}/messages/7?where=user.id%20%3D%201")
+    await expect(position).to_have_text("1-44 of 44")
+    await expect(desk.get_by_role("button", name="Actions on all 44 matching messages")).to_be_enabled()
+    await desk.keyboard.press("j")
+    await expect(opened(desk)).to_contain_text("Message 10")
+    await button(opened(desk), "Previous message (k)").click()
+    await expect(opened(desk)).to_contain_text("Message 7")
+    await accessible(desk)
+    await desk.keyboard.press("Escape")
+    await expect(desk).to_have_url(f"{start}?where=user.id%20%3D%201")
+    await desk.go_back()
+    await expect(opened(desk)).to_contain_text("Message 7")
+    await button(desk, "Add condition").click()
+    await desk.get_by_label("Field", exact=True).fill("user.name")
+    await desk.get_by_label("Value", exact=True).fill("Ann")
+    await desk.keyboard.press("Enter")
+    await expect(desk.get_by_text("No message matches the filter.")).to_be_visible()
+    await button(desk, "Remove the condition user.name = Ann").click()
+    await expect(position).to_have_text("1-44 of 44")
+    await desk.get_by_role("tab", name="Archive").click()
+    await expect(desk).to_have_url(f"{start}?view=Archive&where=user.id%20%3D%201")
+    # The browser remembers that the charts are folded.
+    await button(desk, "Over time").click()
+    await expect(desk.get_by_role("region", name="Charts")).to_be_hidden()
+    await desk.goto(start)
+    await expect(ids(desk)).to_have_count(50)
+    await expect(desk.get_by_role("region", name="Charts")).to_be_hidden()
+    await button(desk, "Over time").click()
+    await expect(desk.locator(".chart svg")).to_have_count(3)
+    await desk.context.clear_cookies(name="pgmq_dashboard_charts")
+
+
+async def test_rows_stay_under_the_pointer_and_images_are_shown(
+    desk: Page, dashboard: Dashboard, queue: str, sql: Sql
+) -> None:
+    image = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    sql("select pgmq.send(%s, jsonb_build_object('image', %s::text, 'text', repeat('x', 1000)))", queue, image)
+    await visit(desk, dashboard, queue)
+    await ids(desk).first.click()
+    shown = opened(desk).get_by_role("img", name="Image in")
+    await expect(shown).to_have_js_property("naturalWidth", 1)
+    await button(opened(desk), "Show all 1,000 characters").click()
+    await expect(opened(desk)).to_contain_text("x" * 1000)
+    await desk.locator(".messages tbody tr").first.hover()
+    sql("select pgmq.send(%s, '2')", queue)
+    await expect(desk.get_by_role("button", name="1 new")).to_be_visible()
+    await expect(ids(desk)).to_have_text(["1"])
+    await desk.get_by_role("button", name="1 new").click()
+    await expect(ids(desk)).to_have_text(["1", "2"])
+    await desk.get_by_role("heading", level=1).hover()
+    sql("select pgmq.send(%s, '3')", queue)
+    await expect(ids(desk)).to_have_text(["1", "2", "3"])
+    # Typed text is not lost by Esc.
+    await button(desk, "Send message").click()
+    await desk.get_by_label("Message (JSON)").fill('{"typed": 1}')
+    await desk.keyboard.press("Escape")
+    await button(desk.get_by_role("dialog", name="Discard your changes?"), "Cancel").click()
+    await expect(desk.get_by_label("Message (JSON)")).to_have_value('{"typed": 1}')

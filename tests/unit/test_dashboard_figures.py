@@ -84,7 +84,11 @@ def test_json_is_shown_with_its_own_digits_and_without_invisible_characters() ->
 
 
 def test_json_of_too_many_lines_is_shown_without_folding() -> None:
-    assert lines("[1]") == [[0, "", "[", "open", 2], [1, "", "1", "number", 0], [0, "", "]", "close", 0]]
+    assert lines("[1]") == [
+        [0, "", "[", "open", 2, "", ""],
+        [1, "", "1", "number", 0, "$ = 1", ""],
+        [0, "", "]", "close", 0, "", ""],
+    ]
     assert (lines(NESTED), lines(json.dumps([0] * 5000))) == (None, None)
 
 

@@ -41,6 +41,20 @@ def confirm_by_name(title: str, text: str, name: str, action: str, do: Callable[
     dialog.open()
 
 
+def keep_typed(dialog: ui.dialog, changed: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
+    """Ask before Esc, a click beside the dialog or its button Cancel closes it with typed text.
+
+    Returns the handler of the button. `changed` is true if there is text to lose.
+    """
+
+    async def leave() -> None:
+        if not changed() or await confirmed("Discard your changes?", "They are not saved.", "Discard", "danger"):
+            dialog.close()
+
+    dialog.props("persistent no-esc-dismiss").on("keydown.esc", leave)
+    return leave
+
+
 async def confirmed(title: str, text: str, action: str, kind: Kind = "primary") -> bool:
     """True when the user confirms an action that can be undone. `action` is the button's label."""
     with ui.context.client.content, ui.dialog() as dialog, ui.card().classes("dialog"):

@@ -9,8 +9,10 @@ from typing import Any, cast
 from nicegui import ui
 
 from pgmq_gateway.dashboard.api import Problem, Row
-from pgmq_gateway.dashboard.parts.widgets import heading, words
+from pgmq_gateway.dashboard.parts.widgets import button, heading, words
 from pgmq_gateway.dashboard.queue.client import Queue
+from pgmq_gateway.dashboard.queue.history import History
+from pgmq_gateway.dashboard.queue.location import SPANS
 from pgmq_gateway.dashboard.sessions import Picture
 
 BUCKETS = 120
@@ -19,8 +21,8 @@ REFRESH_SECONDS = 10.0
 GRID_STEPS_SECONDS = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400)
 MAX_GRID_LINES = 4
 DAY_SECONDS = 86400
-# By their minutes.
-SPANS = {15: "15 min", 60: "1 h", 360: "6 h", 1440: "24 h", 10080: "7 days"}
+# Of this browser, for all queues; `folded` or nothing.
+COOKIE = "pgmq_dashboard_charts"
 
 COUNT = "value => value == null ? '-' : Math.round(value).toLocaleString('en') + ' messages'"
 RATE = "value => value == null ? '-' : value.toLocaleString('en', {maximumFractionDigits: 2}) + ' per second'"
@@ -66,16 +68,24 @@ CHARTS: Sequence[tuple[str, Lines, bool, str, str]] = (
 
 
 class Charts:
-    """The charts. They are drawn after the page has been sent, so that it need not wait for them."""
+    """The charts. They are drawn after the page has been sent, so that it need not wait for them.
 
-    def __init__(self, queue: Queue) -> None:
+    They can be folded, which the browser remembers.
+    """
+
+    def __init__(self, queue: Queue, history: History) -> None:
         self._queue = queue
+        self._history = history
+        self._folded = ui.context.client.request.cookies.get(COOKIE) == "folded"
+        self._connected = False
         self._pictures = queue.api.session.pictures
         self._charts: list[Chart] = []
-        with ui.element("section").props('aria-label="Over time"').classes("stack"):
+        with ui.element("section").props('aria-label="Over time"').classes("stack over-time"):
             with ui.element("div").classes("row-of"):
-                heading("Over time")
-                self._span = ui.toggle(SPANS, value=15, on_change=self.load).props("dense no-caps unelevated")
+                with heading(""):
+                    self._fold = button("Over time", self._toggle).classes("folding")
+                self._span = ui.toggle(SPANS, value=history.location.span, on_change=self._set_span)
+                self._span.props("dense no-caps unelevated")
                 self._span.props('aria-label="Period"').classes("spans")
                 self._status = words("").classes("muted").props("role=status")
             self._row = ui.element("div").classes("charts").props('tabindex=0 role=region aria-label="Charts"')
@@ -83,9 +93,37 @@ class Charts:
             for title, *_ in CHARTS:
                 with ui.element("div").classes("panel chart"):
                     heading(title, 3)
+        self._show_fold()
+
+    def _show_fold(self) -> None:
+        self._fold.props(f"icon={'expand_more' if self._folded else 'expand_less'}")
+        self._fold.props(f"aria-expanded={'false' if self._folded else 'true'}")
+        for element in (self._row, self._span):
+            element.set_visibility(not self._folded)
+
+    async def _toggle(self) -> None:
+        self._folded = not self._folded
+        value = "folded" if self._folded else "open"
+        ui.run_javascript(f'document.cookie = "{COOKIE}={value}; Path=/; Max-Age=31536000; SameSite=Strict"')
+        self._show_fold()
+        await self._draw()
+
+    async def _set_span(self) -> None:
+        self._history.replace(span=self._span.value)
+        await self.load()
+
+    def show_span(self) -> None:
+        """Show the period of the location."""
+        self._span.value = self._history.location.span
 
     async def start(self) -> None:
-        """Draw the charts, then update them periodically."""
+        """Draw the charts, then update them periodically; those that are folded, once they are unfolded."""
+        self._connected = True
+        await self._draw()
+
+    async def _draw(self) -> None:
+        if self._folded or self._charts or not self._connected:
+            return
         self._row.clear()
         with self._row:
             self._charts = [Chart(*kind) for kind in CHARTS]
@@ -95,6 +133,8 @@ class Charts:
         await self.load()
 
     async def load(self) -> None:
+        if self._folded:
+            return
         name, at = self._picture, time.time()
         since = self._since(at)
         answer = await self._queue.api.history(self._queue.name, since.isoformat(), BUCKETS)

@@ -105,8 +105,10 @@ class Queue:
         answer = await self.call("get_message", {"msg_id": msg_id, "archived": archived}, MESSAGE_COLUMNS)
         return answer if isinstance(answer, Problem) else next(iter(answer), {})
 
-    async def count(self, filter: Filter) -> int | Problem:
-        answer: int | Problem = await self.api.call("count_messages", {"queue_name": self.name, "filter": filter})
+    async def count(self, filter: Filter, max_count: int | None = None) -> int | Problem:
+        """The number of messages that match; counted up to `max_count`, if given."""
+        arguments = {"queue_name": self.name, "filter": filter, "max_count": max_count}
+        answer: int | Problem = await self.api.call("count_messages", arguments)
         return answer
 
     async def send(

@@ -22,6 +22,12 @@ def time_field(label: str) -> ui.input:
     return field(label).props("type=datetime-local step=1 stack-label")
 
 
+async def local(at: str) -> str:
+    """The text of a time field for an instant, in the browser's zone."""
+    text: str = await ui.run_javascript(f"localTime({json.dumps(at)})")
+    return text.replace(" ", "T")
+
+
 async def instant(text: str) -> str | None:
     """The value of a time field in UTC (ISO 8601), converted by the browser; None when it is empty."""
     if not text:

@@ -14,24 +14,35 @@ from pgmq_gateway.dashboard.queue.client import Listed, Queue
 from pgmq_gateway.dashboard.queue.figures import Figures
 from pgmq_gateway.dashboard.queue.groups import Groups
 from pgmq_gateway.dashboard.queue.header import Badges, Menu, Warnings, links
+from pgmq_gateway.dashboard.queue.history import History
 from pgmq_gateway.dashboard.queue.letters import Letters
+from pgmq_gateway.dashboard.queue.location import parsed
 from pgmq_gateway.dashboard.queue.pausing import Pausing
 from pgmq_gateway.dashboard.queue.sending import Sending
 from pgmq_gateway.dashboard.queue.settings import edit_settings
-from pgmq_gateway.dashboard.queue.views import MESSAGES, VIEWS, View
 
 Snapshot = tuple[Row, Listed | Problem]
 
 
+@page("/queues/{name:path}/messages/{msg_id:int}", "Message", section="/")
+async def message(api: Api, name: str, msg_id: int) -> None:
+    ui.page_title(f"Message {msg_id} of {name} · pgmq-gateway")
+    await Details(Queue(api, name)).start()
+
+
 @page("/queues/{name:path}", "Queue", section="/")
-async def queue(api: Api, name: str, view: str = "") -> None:
+async def queue(api: Api, name: str) -> None:
     ui.page_title(f"{name} · pgmq-gateway")
-    await Details(Queue(api, name), VIEWS.get(view, MESSAGES)).start()
+    await Details(Queue(api, name)).start()
 
 
 class Details:
-    def __init__(self, queue: Queue, view: View) -> None:
+    """The page shows the location that the request's URL has."""
+
+    def __init__(self, queue: Queue) -> None:
         self._queue = queue
+        request = ui.context.client.request.url
+        self._history = History(queue.name, parsed(f"{request.path}?{request.query}"), lambda: self._browser.visit())
         self._latest: Row = {}
         self._client = ui.context.client
         # Whether the lint has responded.
@@ -53,12 +64,13 @@ class Details:
             self._letters = Letters(queue)
             self._figures = Figures(queue)
             self._warnings = Warnings()
-            self._charts = Charts(queue)
-            self._browser = Browser(queue, view, self._send, self._refresh.again)
+            self._charts = Charts(queue, self._history)
+            self._browser = Browser(queue, self._history, self._send, self._refresh.again)
 
     async def start(self) -> None:
         """Show figures, warnings and messages; charts and exact counts follow once the browser has the page."""
         await self._refresh.again()
+        await self._browser.show_message()
 
     async def _add_rest(self) -> None:
         await self._client.connected()
@@ -77,12 +89,13 @@ class Details:
             self._warnings.show(warnings)
 
     def _picture(self) -> str:
-        return f"/queues/{self._queue.name} {self._browser.filters.value} {self._browser.place}"
+        return f"/queues/{self._queue.name} {self._browser.filters.value} {self._history.location.place}"
 
     async def _load(self) -> Snapshot | Problem:
-        browser = self._browser
-        snapshot = self._queue.snapshot(browser.filters.value, browser.place, browser.view.select)
-        (figures, listed), *_ = await asyncio.gather(snapshot, self._load_warnings(), self._letters.load())
+        filter, location = self._browser.filters.value, self._history.location
+        snapshot = self._queue.snapshot(filter, location.place, location.view.select)
+        others = self._load_warnings(), self._letters.load(), self._browser.load(filter)
+        (figures, listed), *_ = await asyncio.gather(snapshot, *others)
         problem = _problem(self._queue.name, figures, listed)
         if problem is not None:
             self._reveal(bool(self._latest))

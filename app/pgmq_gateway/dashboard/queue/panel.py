@@ -33,38 +33,92 @@ TIMES = (
 
 
 class Panel:
-    """The panel. `send_again` gets payload and headers; `after` is awaited after an action has succeeded."""
+    """The panel.
+
+    send_again     gets payload and headers
+    changed        awaited after an action has succeeded
+    close          awaited to close the panel
+    step           awaited with 1 for the next message, -1 for the previous one
+    filter         awaited with a condition on a field of the payload
+    open_archived  awaited with the id of a message that may be in the archive
+    """
 
     def __init__(
-        self, queue: Queue, send_again: Callable[[str, str], None], after: Callable[[], Awaitable[None]]
+        self,
+        queue: Queue,
+        send_again: Callable[[str, str], None],
+        changed: Callable[[], Awaitable[None]],
+        close: Callable[[], Awaitable[None]],
+        step: Callable[[int], Awaitable[None]],
+        filter: Callable[[str], Awaitable[None]],
+        open_archived: Callable[[int], Awaitable[None]],
     ) -> None:
         self._queue = queue
         self._send_again = send_again
-        self._after = after
+        self._changed = changed
+        self._close = close
+        self._step = step
+        self._filter = filter
+        self._open_archived = open_archived
+        self._shown: tuple[int, bool] | None = None
         self._actions = Actions(queue, self._done)
-        with (
-            ui.dialog().props('position=right aria-label="Message"') as self._dialog,
-            ui.card().classes("side-panel") as self._card,
-        ):
-            pass
+        self._place = ui.element("section").classes("side-panel").props("aria-label=Message")
+        self._place.set_visibility(False)
+
+    def close(self) -> None:
+        self._shown = None
+        self._place.clear()
+        self._place.set_visibility(False)
+
+    def focus(self) -> None:
+        """Move the keyboard's focus into the panel."""
+        ui.run_javascript(f"document.getElementById({self._closing.html_id!r})?.focus({{preventScroll: true}})")
+
+    def keep_focus(self, by: int) -> None:
+        """Focus the button of a step again, which the panel has replaced."""
+        found = f"document.getElementById({self._steps[by].html_id!r})"
+        ui.run_javascript(f"if (document.activeElement === document.body) {found}?.focus({{preventScroll: true}})")
 
     async def open(self, msg_id: int, *, archived: bool) -> None:
+        self._shown = wanted = (msg_id, archived)
         answer = await self._queue.message(msg_id, archived=archived)
-        self._card.clear()
-        with self._card:
-            with ui.element("div").classes("head"):
-                heading(f"Message {msg_id}")
-                if not isinstance(answer, Problem) and answer:
-                    words(STATES[answer["state"]]).classes(f"state {answer['state']}")
-                ui.element("div").classes("grow")
-                icon_button("close", "Close", self._dialog.close).props("autofocus")
+        # Meanwhile the user may have gone on to another message.
+        if self._shown == wanted and not self._place.is_deleted:
+            self._show(msg_id, answer, archived=archived)
+
+    def _show(self, msg_id: int, answer: Row | Problem, *, archived: bool) -> None:
+        self._place.clear()
+        self._place.set_visibility(True)
+        with self._place:
+            self._head(msg_id, answer)
             if isinstance(answer, Problem):
                 Failure().show(answer)
-            elif not answer:
-                words("This message no longer exists here: it was archived, deleted or moved.", "p")
-            else:
+            elif answer:
                 self._fill(answer, archived=archived)
-        self._dialog.open()
+            else:
+                self._state_absence(msg_id, archived=archived)
+
+    def _head(self, msg_id: int, answer: Row | Problem) -> None:
+        with ui.element("div").classes("head"):
+            heading(f"Message {msg_id}")
+            if not isinstance(answer, Problem) and answer:
+                words(STATES[answer["state"]]).classes(f"state {answer['state']}")
+            ui.element("div").classes("grow")
+            previous = icon_button("keyboard_arrow_up", "Previous message (k)", lambda: self._step(-1))
+            following = icon_button("keyboard_arrow_down", "Next message (j)", lambda: self._step(1))
+            self._steps = {-1: previous, 1: following}
+            link = icon_button("link", "Copy link")
+            link.on("click", js_handler="() => copyText(location.href)")
+            link.on("click", lambda: ui.notify("Link copied.", position="bottom"))
+            self._closing = icon_button("close", "Close (Esc)", self._close)
+
+    def _state_absence(self, msg_id: int, *, archived: bool) -> None:
+        where = "in the archive" if archived else "in the queue"
+        words(f"Message {msg_id} is not {where}: it was deleted, moved, or never existed.", "p")
+        with ui.element("div").classes("row-of"):
+            if not archived:
+                button("Look in the archive", lambda: self._open_archived(msg_id), icon="archive")
+            button("Back to the list", self._close)
 
     def _fill(self, message: Row, *, archived: bool) -> None:
         target = Target(ids=[message["msg_id"]])
@@ -80,26 +134,31 @@ class Panel:
                 made = button(action.label, lambda run=run, action=action: run(action, target), icon=action.icon)
                 made.classes("destructive" if action.destructive else "")
             if self._queue.api.can("send"):
-                button("Send again", lambda: self._again(payload, headers or ""), icon="send")
+                button("Send again", lambda: self._send_again(payload, headers or ""), icon="send")
         _show([*_facts(message, archived=archived), *facts(known)])
         if dead:
             heading("Dead letter", 3)
             _show([fact for fact in facts_of_death(dead) if fact.text])
         heading("Payload", 3)
-        viewer(payload, "payload")
+        viewer(payload, "payload", self._filter)
         heading("Headers", 3)
         if headers is None:
             words("No headers.", "p").classes("muted")
         else:
             viewer(str(headers), "headers")
 
-    def _again(self, payload: str, headers: str) -> None:
-        self._dialog.close()
-        self._send_again(payload, headers)
-
     async def _done(self) -> None:
-        self._dialog.close()
-        await self._after()
+        """Show the message as it is after an action. Without it, close."""
+        shown = self._shown
+        await self._changed()
+        if shown is None or self._shown != shown:
+            return
+        msg_id, archived = shown
+        answer = await self._queue.message(msg_id, archived=archived)
+        if isinstance(answer, Problem) or answer:
+            self._show(msg_id, answer, archived=archived)
+        else:
+            await self._close()
 
 
 def _facts(message: Row, *, archived: bool) -> Iterator[Fact]:
@@ -127,9 +186,5 @@ def _show(facts: Sequence[Fact]) -> None:
 def _time(at: str) -> None:
     with ui.element("dd").classes("times"):
         Moment(at, "relative")
-        with ui.element("span"):
-            Moment(at, "local").classes("mono")
-            words(" local").classes("muted")
-        with ui.element("span"):
-            Moment(at, "utc").classes("mono")
-            words(" UTC").classes("muted")
+        Moment(at, "local").classes("mono")
+        Moment(at, "utc").classes("mono")

@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
 
 from pgmq_gateway.dashboard.parts.widgets import copy, icon_button, words
+from pgmq_gateway.dashboard.queue.conditions import equality
+from pgmq_gateway.dashboard.queue.images import image_type
 
 # Longer texts are shown without folding.
 MAX_LINES = 4000
@@ -16,6 +18,9 @@ MAX_LINES = 4000
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\x7f-\x9f]")
 
 Line = list[object]
+# Names of members, from the outermost.
+Path = tuple[str, ...]
+Filter = Callable[[str], Awaitable[None]]
 
 
 class Number(str):
@@ -25,29 +30,39 @@ class Number(str):
 
 
 class JsonView(Element, component="../static/json_view.js"):
-    """Lines of JSON, in which objects and arrays can be folded. Text is never parsed as HTML."""
+    """Lines of JSON, in which objects and arrays can be folded. Text is never parsed as HTML.
 
-    def __init__(self, lines: list[Line], label: str) -> None:
+    filter  called with the condition that a value of the payload equals; None: values are not clickable
+    """
+
+    def __init__(self, lines: list[Line], label: str, filter: Filter | None) -> None:
         super().__init__()
         self._props["lines"] = lines
         self._props["label"] = label
+        self._props["filters"] = filter is not None
+        if filter is not None:
+            self.on("filter", lambda event: filter(str(event.args)))
 
 
-def viewer(text: str, label: str) -> None:
+def viewer(text: str, label: str, filter: Filter | None = None) -> None:
     with ui.element("div").classes("code"):
         shown = lines(text)
         if shown is None:
             with ui.element("pre").props(f'tabindex=0 role=region aria-label="{label}"').classes("plain"):
                 words(INVISIBLE.sub(_code, text), "code")
         else:
-            JsonView(shown, label)
+            JsonView(shown, label, filter)
         icon_button("content_copy", f"Copy {label}", lambda: copy(pretty(text), label))
 
 
 def lines(text: str) -> list[Line] | None:
-    """(depth, member's name, text, kind, number of lines to fold) of each line; None when there are too many."""
+    """The lines; None when there are too many.
+
+    Each is depth, member's name, text, kind and number of lines to fold; a value's also has the condition that the
+    field equals it, and the type of the image that it contains, both empty if there is none.
+    """
     try:
-        made = list(_value(_read(text), 0, "", ""))
+        made = list(_value(_read(text), 0, "", "", ()))
     except RecursionError:
         return None
     return made if len(made) <= MAX_LINES else None
@@ -57,7 +72,7 @@ def pretty(text: str) -> str:
     """JSON on several lines, with the numbers' own digits. Invalid JSON is returned unchanged."""
     try:
         return "\n".join(
-            f"{'  ' * int(str(depth))}{name}{shown}" for depth, name, shown, *_ in _value(_read(text), 0, "", "")
+            f"{'  ' * int(str(depth))}{name}{shown}" for depth, name, shown, *_ in _value(_read(text), 0, "", "", ())
         )
     except (ValueError, RecursionError):
         return text
@@ -68,30 +83,40 @@ def _read(text: str) -> object:
     return value
 
 
-def _value(value: Any, depth: int, name: str, comma: str) -> Iterator[Line]:  # noqa: ANN401 any JSON
+def _value(value: Any, depth: int, name: str, comma: str, path: Path) -> Iterator[Line]:  # noqa: ANN401 any JSON
     if isinstance(value, Number):
-        yield [depth, name, f"{value}{comma}", "number", 0]
+        yield [depth, name, f"{value}{comma}", "number", 0, equality(path, value, "number"), ""]
     elif isinstance(value, str):
-        yield [depth, name, f"{_quoted(value)}{comma}", "string", 0]
+        yield [depth, name, f"{_quoted(value)}{comma}", "string", 0, equality(path, value, "string"), image_type(value)]
     elif isinstance(value, dict | list) and value:
-        yield from _members(value, depth, name, comma)
+        yield from _members(value, depth, name, comma, path)
     else:
-        yield [depth, name, f"{json.dumps(value)}{comma}", "word", 0]
+        text = json.dumps(value)
+        yield [
+            depth,
+            name,
+            f"{text}{comma}",
+            "word",
+            0,
+            "" if text in ("{}", "[]") else equality(path, text, "word"),
+            "",
+        ]
 
 
-def _members(value: dict[str, Any] | list[Any], depth: int, name: str, comma: str) -> Iterator[Line]:
+def _members(value: dict[str, Any] | list[Any], depth: int, name: str, comma: str, path: Path) -> Iterator[Line]:
     first, last = "{}" if isinstance(value, dict) else "[]"
+    # The path of an array's items is its own: conditions search them all.
     members = (
-        [(f"{_quoted(key)}: ", member) for key, member in value.items()]
+        [(f"{_quoted(key)}: ", member, (*path, key)) for key, member in value.items()]
         if isinstance(value, dict)
-        else [("", member) for member in value]
+        else [("", member, path) for member in value]
     )
     within: list[Line] = []
-    for place, (key, member) in enumerate(members, 1):
-        within += _value(member, depth + 1, key, "," if place < len(members) else "")
-    yield [depth, name, first, "open", len(within) + 1]
+    for place, (key, member, inner) in enumerate(members, 1):
+        within += _value(member, depth + 1, key, "," if place < len(members) else "", inner)
+    yield [depth, name, first, "open", len(within) + 1, "", ""]
     yield from within
-    yield [depth, "", f"{last}{comma}", "close", 0]
+    yield [depth, "", f"{last}{comma}", "close", 0, "", ""]
 
 
 def _quoted(text: str) -> str:

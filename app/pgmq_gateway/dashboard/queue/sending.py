@@ -7,6 +7,7 @@ from nicegui import ui
 
 from pgmq_gateway import strictjson
 from pgmq_gateway.dashboard.api import Json, Problem
+from pgmq_gateway.dashboard.parts.dialogs import keep_typed
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, field, heading
 from pgmq_gateway.dashboard.queue.actions import messages
 from pgmq_gateway.dashboard.queue.client import Queue
@@ -50,13 +51,17 @@ class Sending:
             self._failure = Failure()
             with ui.element("div").classes("actions"):
                 button("Format", self._format)
-                button("Cancel", self._dialog.close)
+                button("Cancel", keep_typed(self._dialog, self._changed))
                 self._button = button("Send", self._send, "primary")
         for place in (self._message, self._headers):
             place.on("keydown.ctrl.enter", self._send, js_handler=AFTER_THE_VALUE)
-        self._message.value, self._headers.value = pretty(message), pretty(headers) if headers else ""
+        self._first = pretty(message), pretty(headers) if headers else ""
+        self._message.value, self._headers.value = self._first
         self._dialog.on("hide", self._dialog.delete)
         self._dialog.open()
+
+    def _changed(self) -> bool:
+        return (self._message.value, self._headers.value) != self._first
 
     def _format(self) -> None:
         for place in (self._message, self._headers):

@@ -8,6 +8,7 @@ from typing import cast
 from nicegui import ui
 
 from pgmq_gateway.dashboard.api import Problem, Row
+from pgmq_gateway.dashboard.parts.dialogs import keep_typed
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, heading, labelled, words
 from pgmq_gateway.dashboard.queue.actions import show_failure
 from pgmq_gateway.dashboard.queue.client import Queue
@@ -103,7 +104,7 @@ class SettingsDialog:
             self._add_sections({range["setting"]: range for range in ranges})
             self._failure = Failure()
             with ui.element("div").classes("actions"):
-                button("Cancel", self._dialog.close)
+                button("Cancel", keep_typed(self._dialog, lambda: bool(self._changed())))
                 self._save = button("Save", self._send, "primary")
                 self._save.set_visibility(queue.api.can("set_queue_settings"))
         for one in self._fields.values():

@@ -28,6 +28,7 @@ class Table(Element, component="../static/message_table.js"):
     open        awaited with the id of the message to open
     sort        awaited with the column to sort by
     selected    called after the selection has changed
+    released    called when the rows are no longer held
     selectable  whether messages can be selected
     """
 
@@ -36,16 +37,25 @@ class Table(Element, component="../static/message_table.js"):
         open: Callable[[int], Awaitable[None]],
         sort: Callable[[str], Awaitable[None]],
         selected: Callable[[], None],
+        released: Callable[[], None],
         *,
-        selectable: bool = True,
+        selectable: bool,
     ) -> None:
         super().__init__()
         self._on_selected = selected
+        self._on_released = released
         self._selected: set[int] = set()
-        self._props |= {"columns": [], "rows": [], "selected": [], "selectable": selectable}
+        self._pointed = False
+        self._props |= {"columns": [], "rows": [], "selected": [], "selectable": selectable, "current": None}
         self.on("open", lambda event: open(int(event.args)))
         self.on("sort", lambda event: sort(str(event.args)))
         self.on("select", lambda event: self._select(event.args["ids"], on=event.args["on"]))
+        self.on("point", lambda event: self._point(bool(event.args)))
+
+    @property
+    def held(self) -> bool:
+        """The pointer is over the rows, or some are selected: other rows would take their places."""
+        return self._pointed or bool(self._selected)
 
     @property
     def ids(self) -> list[int]:
@@ -54,6 +64,15 @@ class Table(Element, component="../static/message_table.js"):
 
     def clear_selection(self) -> None:
         self._select(self.ids, on=False)
+
+    def focus(self, msg_id: int) -> None:
+        """Move the keyboard's focus to a row, if it is on this page."""
+        self.run_method("focus", msg_id)
+
+    def set_current(self, msg_id: int | None) -> None:
+        """Mark the open message."""
+        self._props["current"] = msg_id
+        self.update()
 
     def show(self, rows: Sequence[Row], place: Place, view: View) -> None:
         now = datetime.now(UTC)
@@ -66,6 +85,15 @@ class Table(Element, component="../static/message_table.js"):
         self._props["selected"] = self.ids
         self.update()
         self._on_selected()
+        self._release()
+
+    def _point(self, on: bool) -> None:
+        self._pointed = on
+        self._release()
+
+    def _release(self) -> None:
+        if not self.held:
+            self._on_released()
 
 
 def _column(column: Column, place: Place) -> dict[str, object]:

@@ -12,8 +12,9 @@ export default {
             <template v-else>{{ column.label }}</template>
           </th>
         </tr></thead>
-        <tbody>
-          <tr v-for="row in rows" :key="row.msg_id" :class="{ selected: selection.has(row.msg_id) }"
+        <tbody @pointerenter="point(true)" @pointerleave="point(false)">
+          <tr v-for="row in rows" :key="row.msg_id" :aria-current="row.msg_id === current ? 'true' : null"
+            :class="{ selected: selection.has(row.msg_id), current: row.msg_id === current }"
             @click="$emit('open', row.msg_id)">
             <td v-if="selectable" class="tick" @click.stop><input type="checkbox" :aria-label="'Select message ' + row.msg_id"
               :checked="selection.has(row.msg_id)" @change="select([row.msg_id], $event.target.checked)"></td>
@@ -30,7 +31,7 @@ export default {
         </tbody>
       </table>
     </div>`,
-  props: { columns: Array, rows: Array, selected: Array, selectable: Boolean },
+  props: { columns: Array, rows: Array, selected: Array, selectable: Boolean, current: Number },
   computed: {
     ids() {
       return this.rows.map((row) => row.msg_id);
@@ -45,7 +46,31 @@ export default {
       return this.ids.some((id) => this.selection.has(id));
     },
   },
+  mounted() {
+    addEventListener("keydown", this.key);
+  },
+  beforeUnmount() {
+    removeEventListener("keydown", this.key);
+  },
   methods: {
+    focus(id) {
+      this.$el.querySelector(`[aria-label="Open message ${id}"]`)?.focus({ preventScroll: true });
+    },
+    // A touch points at nothing afterwards.
+    point(on) {
+      if (!on || matchMedia("(hover: hover)").matches) this.$emit("point", on);
+    },
+    // Keys for the open message, unless the user types or a dialog is open.
+    key(event) {
+      const typing = event.target.closest?.("input, textarea, select, [contenteditable], [role=menu]");
+      if (this.current === null || typing || document.querySelector(".q-dialog, .q-menu")) return;
+      if (event.ctrlKey || event.altKey || event.metaKey) return;
+      if (event.key === "Escape") this.$emit("close");
+      const step = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
+      if (!step || (event.key.startsWith("Arrow") && event.target.closest?.("[role=region]"))) return;
+      event.preventDefault();
+      this.$emit("step", step);
+    },
     select(ids, on) {
       this.$emit("select", { ids, on });
     },
