@@ -7,6 +7,9 @@ from nicegui import ui
 from pgmq_gateway.dashboard.api import Problem
 from pgmq_gateway.dashboard.parts.widgets import Failure, Kind, button, field, heading, labelled, words
 
+# A field sends its value after a pause, or at a change event.
+AFTER_THE_VALUE = '(event) => { event.target.dispatchEvent(new Event("change")); setTimeout(emit); }'
+
 
 def confirm_by_name(title: str, text: str, name: str, action: str, do: Callable[[], Awaitable[object]]) -> None:
     """Run an irreversible action after the user has typed `name`.
@@ -42,7 +45,7 @@ def confirm_by_name(title: str, text: str, name: str, action: str, do: Callable[
 
 
 def keep_typed(dialog: ui.dialog, changed: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
-    """Ask before Esc, a click beside the dialog or its button Cancel closes it with typed text.
+    """Ask before Esc or the button Cancel closes a dialog with typed text. A click beside it does nothing.
 
     Returns the handler of the button. `changed` is true if there is text to lose.
     """
@@ -51,7 +54,9 @@ def keep_typed(dialog: ui.dialog, changed: Callable[[], bool]) -> Callable[[], A
         if not changed() or await confirmed("Discard your changes?", "They are not saved.", "Discard", "danger"):
             dialog.close()
 
-    dialog.props("persistent no-esc-dismiss").on("keydown.esc", leave)
+    (card,) = dialog.default_slot.children
+    card.on("keydown.esc", leave, js_handler=AFTER_THE_VALUE)
+    dialog.props("persistent no-shake")
     return leave
 
 

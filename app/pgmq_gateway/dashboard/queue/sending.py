@@ -7,7 +7,7 @@ from nicegui import ui
 
 from pgmq_gateway import strictjson
 from pgmq_gateway.dashboard.api import Json, Problem
-from pgmq_gateway.dashboard.parts.dialogs import keep_typed
+from pgmq_gateway.dashboard.parts.dialogs import AFTER_THE_VALUE, keep_typed
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, field, heading
 from pgmq_gateway.dashboard.queue.actions import messages
 from pgmq_gateway.dashboard.queue.client import Queue
@@ -18,10 +18,6 @@ EXAMPLE = '{\n  "hello": "world"\n}'
 MAX_COPIES = 1000
 # Some 30 years.
 MAX_DELAY_SECONDS = 10**9
-
-
-# The field sends its value after a pause, or at a change event.
-AFTER_THE_VALUE = '(event) => { event.target.dispatchEvent(new Event("change")); setTimeout(emit); }'
 
 
 class Sending:

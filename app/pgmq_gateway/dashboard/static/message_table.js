@@ -12,7 +12,7 @@ export default {
             <template v-else>{{ column.label }}</template>
           </th>
         </tr></thead>
-        <tbody @pointerenter="point(true)" @pointerleave="point(false)">
+        <tbody @pointerenter="point(true, $event)" @pointerleave="point(false, $event)">
           <tr v-for="row in rows" :key="row.msg_id" :aria-current="row.msg_id === current ? 'true' : null"
             :class="{ selected: selection.has(row.msg_id), current: row.msg_id === current }"
             @click="$emit('open', row.msg_id)">
@@ -57,8 +57,8 @@ export default {
       this.$el.querySelector(`[aria-label="Open message ${id}"]`)?.focus({ preventScroll: true });
     },
     // A touch points at nothing afterwards.
-    point(on) {
-      if (!on || matchMedia("(hover: hover)").matches) this.$emit("point", on);
+    point(on, event) {
+      if (event.pointerType !== "touch") this.$emit("point", on);
     },
     // Keys for the open message, unless the user types or a dialog is open.
     key(event) {
