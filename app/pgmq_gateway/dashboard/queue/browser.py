@@ -176,6 +176,8 @@ class Browser:
         """Load again, and show the result even under the pointer."""
         self._listed = self._held = None
         await self._refresh()
+        # A load that was running before may have shown its rows meanwhile.
+        self._show_held()
 
     async def _filter(self, texts: Texts, where: Sequence[str]) -> None:
         place = self.location.place
