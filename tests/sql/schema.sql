@@ -139,6 +139,38 @@ $$;
 
 COMMENT ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) IS 'Moves messages to the archive of their queue and returns the ids of those that existed.';
 
+CREATE FUNCTION pgmq_admin.change_policy(queue_name text, policy_names text[], template text, role name DEFAULT 'authenticated'::name, claim text DEFAULT NULL::text, member text DEFAULT NULL::text, operations text[] DEFAULT NULL::text[]) RETURNS SETOF text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '3s'
+    AS $$
+declare
+    missing text;
+    dropped record;
+begin
+    perform pgmq_gateway.lock_privileges();
+    select n.name into missing
+    from unnest(policy_names) as n (name)
+    where not exists (select from pgmq_admin.list_policies(queue_name) as p where p.policy_name = n.name);
+    if found then
+        raise exception 'queue "%" has no policy "%"', queue_name, missing using
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
+    end if;
+    for dropped in
+        select p.polname, p.polrelid
+        from pgmq_gateway.queue_tables(queue_name) as t
+        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+        where p.polname = any (policy_names)
+    loop
+        execute format('drop policy %I on %s', dropped.polname, dropped.polrelid::regclass);
+    end loop;
+    return query select pgmq_admin.create_policy(queue_name, template, role, claim, member, operations);
+    perform pgmq_settings.record_action(queue_name, 'change_policy');
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.change_policy(queue_name text, policy_names text[], template text, role name, claim text, member text, operations text[]) IS 'Replaces policies by those of a template, as create_policy() makes them, in one transaction, and returns the names of the new ones. Privileges that are not needed any more stay: revoke_queue() revokes them.';
+
 CREATE FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb DEFAULT '{}'::jsonb, max_count bigint DEFAULT NULL::bigint) RETURNS bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1409,6 +1441,30 @@ end;
 $_$;
 
 COMMENT ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) IS 'Tries each operation as a caller with this role and these claims, and undoes it. The given message is in the queue meanwhile. Not allowed, but no error: policies hide the message. Uses up ids of the queue.';
+
+CREATE FUNCTION pgmq_admin.try_policy(queue_name text, policy_names text[], template text, role name, claim text DEFAULT NULL::text, member text DEFAULT NULL::text, operations text[] DEFAULT NULL::text[], claims jsonb DEFAULT '{}'::jsonb, message jsonb DEFAULT '{}'::jsonb) RETURNS TABLE(operation text, allowed boolean, code text, error text, rows bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+    results jsonb;
+begin
+    -- The lock on the queue's tables, which policies need, is released with the block: milliseconds later.
+    begin
+        perform pgmq_admin.change_policy(queue_name, policy_names, template, role, claim, member, operations);
+        select coalesce(jsonb_agg(t), '[]') into results
+        from pgmq_admin.try_as(queue_name, role, claims, message) as t;
+        raise sqlstate 'GW000';
+    exception when sqlstate 'GW000' then null;
+    end;
+    return query
+    select r.* from jsonb_to_recordset(results)
+        as r (operation text, allowed boolean, code text, error text, rows bigint);
+end;
+$$;
+
+COMMENT ON FUNCTION pgmq_admin.try_policy(queue_name text, policy_names text[], template text, role name, claim text, member text, operations text[], claims jsonb, message jsonb) IS 'Tries each operation as a caller with these claims, as if the policies had been replaced by change_policy(), and undoes it all. policy_names can be empty: then as if create_policy() had been called.';
 
 CREATE FUNCTION pgmq_admin.unexpose() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -10682,6 +10738,9 @@ GRANT ALL ON FUNCTION pgmq_admin.apply(queue_name text, action text, filter json
 REVOKE ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.archive(queue_name text, msg_ids bigint[]) TO service_role;
 
+REVOKE ALL ON FUNCTION pgmq_admin.change_policy(queue_name text, policy_names text[], template text, role name, claim text, member text, operations text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.change_policy(queue_name text, policy_names text[], template text, role name, claim text, member text, operations text[]) TO service_role;
+
 REVOKE ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb, max_count bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.count_messages(queue_name text, filter jsonb, max_count bigint) TO service_role;
 
@@ -10810,6 +10869,9 @@ GRANT ALL ON FUNCTION pgmq_admin.setting_ranges() TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.try_as(queue_name text, role name, claims jsonb, message jsonb) TO service_role;
+
+REVOKE ALL ON FUNCTION pgmq_admin.try_policy(queue_name text, policy_names text[], template text, role name, claim text, member text, operations text[], claims jsonb, message jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION pgmq_admin.try_policy(queue_name text, policy_names text[], template text, role name, claim text, member text, operations text[], claims jsonb, message jsonb) TO service_role;
 
 REVOKE ALL ON FUNCTION pgmq_admin.unexpose() FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_admin.unexpose() TO service_role;

@@ -40,12 +40,13 @@ CALLS = [
     ("revoke_queue('x', 'anon', '{send}')", "revoke_queue", None),
     ("set_rls('x', false)", "set_rls", None),
     ("create_policy('x', 'consumer')", "create_policy", None),
+    ("change_policy('x', '{p}', 'consumer')", "change_policy", None),
     ("drop_policy('x', 'p')", "drop_policy", None),
     ("expose()", "expose", None),
     ("unexpose()", "unexpose", None),
 ]
 # They change nothing: all that they do is undone.
-TRIALS = {"try_as", "messages_as"}
+TRIALS = {"try_as", "try_policy", "messages_as"}
 LOG = "select actor_role, key_name, queue_name, operation, count from pgmq_gateway.actions order by id"
 
 
@@ -108,6 +109,7 @@ def test_the_name_of_a_secret_key_precedes_the_claims(logged: Sql) -> None:
         "redrive('x')",
         "replay('dead')",
         "try_as('x', 'anon')",
+        "try_policy('x', '{}', 'consumer', 'anon')",
         "messages_as('x', 'service_role')",
         "list_messages('x')",
         "lint()",

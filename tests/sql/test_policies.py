@@ -109,6 +109,31 @@ def test_the_same_again_is_refused_and_says_so(undone: Sql) -> None:
         undone("select pgmq_admin.drop_policy('q', 'consumer of anon: select')")
 
 
+def test_a_policy_is_changed_in_one_step_or_stays_as_it_is(undone: Sql) -> None:
+    names = (
+        "select array_agg(distinct policy_name) from pgmq_admin.list_policies('q') where policy_name like '%% of %%'"
+    )
+    undone("select pgmq_admin.create_policy('q', 'own_messages', operations => '{send}')")
+    ((before,),) = undone(names)
+    change = "select pgmq_admin.change_policy('q', %s, %s, operations => '{send,read}')"
+    undone("savepoint before")
+    for policies, template, error in (
+        ([*before, "missing"], "tenant", errors.UndefinedObject),
+        (before, "unknown", errors.InvalidParameterValue),
+    ):
+        with pytest.raises(error):
+            undone(change, policies, template)
+        undone("rollback to savepoint before")
+    assert undone(names) == [(before,)]
+    made = [name for (name,) in undone(change, before, "tenant")]
+    ((after,),) = undone(names)
+    assert sorted(made) == sorted(after)
+    assert {name.partition(" ")[0] for name in after} == {"tenant"}
+    assert undone("select operations from pgmq_admin.list_grants('q') where role = 'authenticated'") == [
+        (["send", "read"],)
+    ]
+
+
 def test_u4_operations_are_allowed_one_by_one(undone: Sql) -> None:
     def allow(operation: str) -> set[str]:
         made = undone("select pgmq_admin.create_policy('q', 'consumer', operations => array[%s])", operation)
@@ -174,7 +199,8 @@ def test_a_domain_that_shadows_a_type_runs_nothing_as_the_owner(undone: Sql) -> 
     for name in ("text", "regclass", "regnamespace", "oid", "name", "jsonb"):
         undone(f"create domain pg_temp.{name} as pg_catalog.text check (pg_temp.evil(value))")
     for call in ("rights('q')", "lint()", "grant_queue('q', 'anon', '{send}')", "revoke_queue('q', 'anon', '{send}')",
-                 "create_policy('q', 'tenant')", "list_policies('q')", "set_rls('q', true)", "list_grants('q')",
+                 "create_policy('q', 'tenant')", "change_policy('q', '{}', 'consumer')",
+                 "list_policies('q')", "set_rls('q', true)", "list_grants('q')",
                  "unexpose()", "expose()", "exposed()"):  # fmt: skip
         undone(f"select * from pgmq_admin.{call}")
 

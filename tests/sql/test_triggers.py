@@ -13,6 +13,7 @@ REPORT = "create function pg_temp.report() returns trigger language plpgsql as $
 # A call of each SECURITY DEFINER function, on the queue `x`, which notifies.
 SETTINGS = '{"max_message_bytes": 100, "group_limit": 1, "wake": true}'
 CALLS = {
+    "pgmq_admin.change_policy": "pgmq_admin.change_policy('x', '{p}', 'consumer')",
     "pgmq_admin.create_policy": "pgmq_admin.create_policy('x', 'consumer')",
     "pgmq_admin.create_queue": "pgmq_admin.create_queue('y')",
     "pgmq_admin.database_status": "pgmq_admin.database_status()",

@@ -56,6 +56,26 @@ def test_a_transaction_goes_on_as_before(gateway: Sql, db: Sql) -> None:
     assert db("select count(*) from pgmq.a_q") == [(0,)]
 
 
+def test_policies_are_tried_before_they_exist(gateway: Sql, db: Sql) -> None:
+    policies = "select polname, polrelid, oid from pg_policy order by 3"
+    before = db(policies), db("select relacl from pg_class where relname = 'q_q'")
+    trial = (
+        "select string_agg(operation || ' ' || allowed, ', ') from pgmq_admin.try_policy('q', {}, 'own_messages', "
+        '\'authenticated\', claims => \'{{"sub": "{}"}}\', message => \'{{"user_id": "ada"}}\', '
+        "operations => '{{send,read}}')"
+    )
+    ada, eve = trial.format("'{}'", "ada"), trial.format("'{p}'", "eve")
+    log = "select count(*) from pgmq_gateway.actions"
+    logged = db(log)
+    results = in_transaction(gateway, STATE, ada, eve, STATE)
+    assert results[1] == "send true, read true, pop false, archive false, delete false"
+    assert results[2] == "send false, read false, pop false, archive false, delete false"
+    assert results[0] == results[3]
+    assert (db(policies), db("select relacl from pg_class where relname = 'q_q'")) == before
+    assert db(log) == logged
+    assert in_transaction(gateway, trial.format("'{missing}'", "ada")) == ["42704"]
+
+
 def test_what_fails_before_it_begins_leaves_nothing_either(gateway: Sql) -> None:
     callers = {"nobody": "{}", "postgres": "{}", "authenticator": "{}", "anon": "[]"}
     wrong = [TRY.format(f"'{role}'", claims) for role, claims in callers.items()]

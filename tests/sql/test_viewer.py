@@ -29,7 +29,12 @@ STABLE = [
     "setting_ranges()",
 ]
 READING = ["count_messages('x')", "dead_letters('x')", "get_message('x', 1)", "list_messages('x')"]
-TRIED = ["try_as('x', 'anon')", "messages_as('x', 'anon')", "apply('x', 'delete', '{}', 1)"]
+TRIED = [
+    "try_as('x', 'anon')",
+    "messages_as('x', 'anon')",
+    "try_policy('x', '{}', 'consumer', 'anon')",
+    "apply('x', 'delete', '{}', 1)",
+]
 PAYLOAD, SECRET = "a payload", "a secret"
 
 

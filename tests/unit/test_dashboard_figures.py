@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from pgmq_gateway.dashboard.access.editor import example
 from pgmq_gateway.dashboard.access.matrix import permissions_of
-from pgmq_gateway.dashboard.access.policies import example
 from pgmq_gateway.dashboard.access.trial import not_an_object, not_json
 from pgmq_gateway.dashboard.health.database import warnings
 from pgmq_gateway.dashboard.queue.payload import lines, pretty

@@ -179,6 +179,46 @@ comment on function pgmq_admin.create_policy is
 revoke all on function pgmq_admin.create_policy from public;
 grant execute on function pgmq_admin.create_policy to service_role;
 
+create or replace function pgmq_admin.change_policy(
+    queue_name text, policy_names text[], template text, role name default 'authenticated', claim text default null,
+    member text default null, operations text[] default null
+)
+returns setof text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
+as $change$
+declare
+    missing text;
+    dropped record;
+begin
+    perform pgmq_gateway.lock_privileges();
+    select n.name into missing
+    from unnest(policy_names) as n (name)
+    where not exists (select from pgmq_admin.list_policies(queue_name) as p where p.policy_name = n.name);
+    if found then
+        raise exception 'queue "%" has no policy "%"', queue_name, missing using
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
+    end if;
+    for dropped in
+        select p.polname, p.polrelid
+        from pgmq_gateway.queue_tables(queue_name) as t
+        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+        where p.polname = any (policy_names)
+    loop
+        execute format('drop policy %I on %s', dropped.polname, dropped.polrelid::regclass);
+    end loop;
+    return query select pgmq_admin.create_policy(queue_name, template, role, claim, member, operations);
+    perform pgmq_settings.record_action(queue_name, 'change_policy');
+end;
+$change$;
+comment on function pgmq_admin.change_policy is
+    'Replaces policies by those of a template, as create_policy() makes them, in one transaction, and returns the names '
+    'of the new ones. Privileges that are not needed any more stay: revoke_queue() revokes them.';
+revoke all on function pgmq_admin.change_policy from public;
+grant execute on function pgmq_admin.change_policy to service_role;
+
 create or replace function pgmq_admin.drop_policy(queue_name text, policy_name text)
 returns void
 language plpgsql

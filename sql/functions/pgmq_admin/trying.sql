@@ -2,7 +2,7 @@
 --
 -- Why: privileges and policies can be read, but whether a condition on claims allows a message can only be tried.
 -- SECURITY INVOKER: a definer function cannot change roles, and the session decides which ones it can switch to. So
--- these two try as exactly those callers that tokens can name. Everything is undone, to the last row and setting,
+-- these three try as exactly those callers that tokens can name. Everything is undone, to the last row and setting,
 -- because it happens in a block that always ends with an error; only ids of the queue are used up.
 
 create or replace function pgmq_admin.try_as(
@@ -98,3 +98,34 @@ comment on function pgmq_admin.messages_as is
     'The oldest messages that a caller with this role and these claims could read, those in flight too.';
 revoke all on function pgmq_admin.messages_as from public;
 grant execute on function pgmq_admin.messages_as to service_role;
+
+create or replace function pgmq_admin.try_policy(
+    queue_name text, policy_names text[], template text, role name, claim text default null, member text default null,
+    operations text[] default null, claims jsonb default '{}', message jsonb default '{}'
+)
+returns table (operation text, allowed boolean, code text, error text, rows bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $try$
+#variable_conflict use_column
+declare
+    results jsonb;
+begin
+    -- The lock on the queue's tables, which policies need, is released with the block: milliseconds later.
+    begin
+        perform pgmq_admin.change_policy(queue_name, policy_names, template, role, claim, member, operations);
+        select coalesce(jsonb_agg(t), '[]') into results
+        from pgmq_admin.try_as(queue_name, role, claims, message) as t;
+        raise sqlstate 'GW000';
+    exception when sqlstate 'GW000' then null;
+    end;
+    return query
+    select r.* from jsonb_to_recordset(results)
+        as r (operation text, allowed boolean, code text, error text, rows bigint);
+end;
+$try$;
+comment on function pgmq_admin.try_policy is
+    'Tries each operation as a caller with these claims, as if the policies had been replaced by change_policy(), and '
+    'undoes it all. policy_names can be empty: then as if create_policy() had been called.';
+revoke all on function pgmq_admin.try_policy from public;
+grant execute on function pgmq_admin.try_policy to service_role;

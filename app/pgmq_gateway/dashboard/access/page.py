@@ -9,9 +9,10 @@ from urllib.parse import quote
 from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
+from pgmq_gateway.dashboard.access.editor import Editor
 from pgmq_gateway.dashboard.access.exposure import Exposure
 from pgmq_gateway.dashboard.access.matrix import Matrix, Permissions, permissions_of
-from pgmq_gateway.dashboard.access.policies import Policies, Templates
+from pgmq_gateway.dashboard.access.policies import Policies
 from pgmq_gateway.dashboard.access.protection import Protection, turn
 from pgmq_gateway.dashboard.access.trial import Trial
 from pgmq_gateway.dashboard.api import Api, Problem, Row
@@ -138,19 +139,20 @@ class Access:
         self._api = api
         self._queue = queue
         self._refresh = refresh
-        self._templates = Templates(api, queue, templates, lambda role: self._matrix.granted(role), refresh)
+        self._editor = Editor(api, queue, templates, lambda role: self._matrix.granted(role), refresh)
         self._warnings = Warnings(api, self._fix)
         with ui.element("div").classes("stack sections") as self._content:
             with _section("Permissions"):
                 self._protection = Protection(api, queue, refresh)
                 self._failure = Failure()
-                self._matrix = Matrix(api, self._change, self._templates.open)
+                self._matrix = Matrix(api, self._change, self._editor.open)
             with _section("Policies") as section:
                 section.classes("policy-section")
                 if api.can("create_policy"):
                     with ui.element("div").classes("row-of"):
-                        button("Create from a template", self._templates.open, icon="add")
-                self._policies = Policies(api, queue, refresh)
+                        button("Create policies", lambda: self._editor.open(), icon="add")
+                titles = {row["template"]: row["title"] for row in templates}
+                self._policies = Policies(api, queue, titles, self._editor.change, refresh)
             self._trial: Trial | None = None
             if api.can("try_as") and api.can("messages_as"):
                 with _section("Try as a caller"):
@@ -180,7 +182,7 @@ class Access:
 
     async def _fix(self, rule: str) -> None:
         if rule == "silent_policy":
-            self._templates.open()
+            self._editor.open()
             return
         if rule == "rls_off":
             answer = await turn(self._api, self._queue, on=True)

@@ -1,27 +1,56 @@
-"""The policies of a queue, and the dialog that creates policies from a template."""
+"""The policies of a queue: those of a template together, the others one by one."""
 
-import json
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from nicegui import ui
 
 from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.parts.dialogs import confirmed
-from pgmq_gateway.dashboard.parts.widgets import Failure, badge, button, field, heading, words
-from pgmq_gateway.queue_functions import OPERATIONS
+from pgmq_gateway.dashboard.parts.widgets import Failure, badge, button, words
 
-NESTED = re.compile(r"\w+(\.\w+)+")
-NO_OPERATION = "Select at least one operation."
 PLACES = {"queue": "on the queue", "archive": "on the archive"}
+# The name that create_policy gives, unless it would be too long.
+OF_TEMPLATE = re.compile(r"(\w+) of (.+?): (?:select|insert|update|delete)(?: where (.+) = (.+))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Policies that a template has created together. `member` and `claim` are empty where it takes none."""
+
+    template: str
+    role: str
+    member: str = ""
+    claim: str = ""
+
+    @classmethod
+    def of(cls, policy: str) -> "Group | None":
+        """The group of a policy by its name; None for one that no template has created."""
+        found = OF_TEMPLATE.fullmatch(policy)
+        return cls(found[1], found[2], found[3] or "", found[4] or "") if found else None
 
 
 class Policies:
-    """The list. `changed` is awaited after a policy was dropped."""
+    """The list.
 
-    def __init__(self, api: Api, queue: str, changed: Callable[[], Awaitable[None]]) -> None:
+    titles   those of the templates, by name
+    edit     opens the editor with a group and the names of its policies
+    changed  awaited after policies were dropped
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        queue: str,
+        titles: Mapping[str, str],
+        edit: Callable[[Group, Sequence[str]], None],
+        changed: Callable[[], Awaitable[None]],
+    ) -> None:
         self._api = api
         self._queue = queue
+        self._titles = titles
+        self._edit = edit
         self._changed = changed
         self._rows: Sequence[Row] | None = None
         self._failure = Failure()
@@ -33,150 +62,77 @@ class Policies:
         self._rows = rows
         self._list.clear()
         with self._list:
-            for name in dict.fromkeys(row["policy_name"] for row in rows):
-                self._item(name, [row for row in rows if row["policy_name"] == name])
+            for group, policies in self._groups(rows).items():
+                if isinstance(group, Group):
+                    self._group(group, policies)
+                else:
+                    self._item(group, policies)
             if not rows:
                 words("No policies.", "p").classes("muted").props("role=listitem")
             elif not self._api.can("create_policy"):
                 words("Your key cannot see the conditions.", "p").classes("muted").props("role=listitem")
+
+    def _groups(self, rows: Sequence[Row]) -> dict[Group | str, list[Row]]:
+        """The policies of each group, and by its name each other one."""
+        found: dict[Group | str, list[Row]] = {}
+        for row in rows:
+            group = Group.of(row["policy_name"])
+            key = group if group and group.template in self._titles else row["policy_name"]
+            found.setdefault(key, []).append(row)
+        return found
+
+    def _group(self, group: Group, rows: Sequence[Row]) -> None:
+        names = list(dict.fromkeys(row["policy_name"] for row in rows))
+        title = f"{self._titles[group.template]} of {group.role}"
+        with ui.element("div").classes("policy").props("role=listitem"):
+            with ui.element("div").classes("row-of"):
+                words(title).classes("name")
+                ui.element("div").classes("grow")
+                if self._api.can("change_policy"):
+                    change = button("Change", lambda: self._edit(group, names)).classes("small")
+                    change.props["aria-label"] = f"Change policies {title}"
+                self._drop_button(title, names)
+            if group.member:
+                words(f"Messages whose member {group.member} equals the claim {group.claim} of the token.", "p")
+            with ui.element("details"):
+                words(f"{len(rows)} policies in SQL" if len(rows) > 1 else "1 policy in SQL", "summary")
+                for row in rows:
+                    _policy(row)
 
     def _item(self, name: str, rows: Sequence[Row]) -> None:
         with ui.element("div").classes("policy").props("role=listitem"):
             with ui.element("div").classes("row-of"):
                 words(name).classes("name")
                 ui.element("div").classes("grow")
-                if self._api.can("drop_policy"):
-                    drop = button("Drop", lambda: self._drop(name)).classes("small")
-                    drop.props["aria-label"] = f"Drop policy {name}"
+                self._drop_button(name, [name])
             for row in rows:
-                with ui.element("div").classes("row-of"):
-                    badge(f"{row['command']} {PLACES[row['on_table']]}")
-                    words(f"for {', '.join(row['roles'])}").classes("muted")
-                    if not row["permissive"]:
-                        badge("restrictive", "warn")
-                for kind, expression in (("using", row["using_expression"]), ("with check", row["check_expression"])):
-                    if expression is not None:
-                        words(f"{kind} ({expression})", "code")
+                _policy(row)
 
-    async def _drop(self, name: str) -> None:
-        text = f"{name}: permissions stay, but without another policy they give access to no message."
+    def _drop_button(self, title: str, names: Sequence[str]) -> None:
+        if self._api.can("drop_policy"):
+            drop = button("Drop", lambda: self._drop(title, names)).classes("small")
+            drop.props["aria-label"] = f"Drop policy {title}"
+
+    async def _drop(self, title: str, names: Sequence[str]) -> None:
+        text = f"{title}: permissions stay, but without another policy they give access to no message."
         if not await confirmed("Drop this policy?", text, "Drop", "danger"):
             return
-        answer = await self._api.call("drop_policy", {"queue_name": self._queue, "policy_name": name})
-        if isinstance(answer, Problem):
-            self._failure.show(answer)
-        else:
-            self._failure.clear()
+        self._failure.clear()
+        for name in names:
+            answer = await self._api.call("drop_policy", {"queue_name": self._queue, "policy_name": name})
+            if isinstance(answer, Problem):
+                self._failure.show(answer)
+                break
         await self._changed()
 
 
-class Templates:
-    """The dialog that creates policies.
-
-    granted  the operations that are granted to a role
-    created  awaited afterwards
-    """
-
-    def __init__(
-        self,
-        api: Api,
-        queue: str,
-        templates: Sequence[Row],
-        granted: Callable[[str], Sequence[str]],
-        created: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._api = api
-        self._queue = queue
-        self._granted = granted
-        self._created = created
-        self._templates = {row["template"]: row for row in templates}
-        with ui.dialog().props('aria-label="Create policies"') as self._dialog, ui.card().classes("dialog"):
-            heading("Create policies")
-            titles = {name: row["title"] for name, row in self._templates.items()}
-            self._template = ui.radio(titles, value=next(iter(titles)), on_change=self._show_template)
-            self._template.props("dense aria-label=Template").classes("choice")
-            self._role = field("Role", "authenticated", on_change=self._tick)
-            self._role.props("autocomplete=off spellcheck=false")
-            with ui.element("div").classes("row-of").props("role=group aria-label=Operations"):
-                self._operations = {
-                    name: ui.checkbox(name, on_change=self._show_preview).props("dense") for name in OPERATIONS
-                }
-            with ui.element("div").classes("fields") as self._equal:
-                self._member = field("Message member", on_change=self._show_preview).props("spellcheck=false")
-                self._claim = field("Token claim", on_change=self._show_preview).props("spellcheck=false")
-            self._preview = ui.element("div").classes("preview").props("role=region aria-label=Preview")
-            self._failure = Failure()
-            with ui.element("div").classes("actions"):
-                button("Cancel", self._dialog.close)
-                self._button = button("Create", self._create, "primary")
-
-    def open(self, role: str = "authenticated") -> None:
-        self._failure.clear()
-        self._role.value = role
-        self._show_template()
-        self._dialog.open()
-
-    @property
-    def _selected(self) -> Row:
-        return self._templates[self._template.value]
-
-    @property
-    def _ticked(self) -> list[str]:
-        return [name for name, box in self._operations.items() if box.value and name in self._selected["operations"]]
-
-    def _tick(self) -> None:
-        """Tick the operations that the role already has. Without any, all of the template."""
-        offered = self._selected["operations"]
-        wanted = set(offered) & set(self._granted(self._role.value or "")) or set(offered)
-        for name, box in self._operations.items():
-            box.set_visibility(name in offered)
-            box.value = name in wanted
-        self._show_preview()
-
-    def _show_template(self) -> None:
-        defaults = {one["name"]: one["default"] for one in self._selected["parameters"]}
-        self._equal.set_visibility(bool(defaults))
-        self._member.value, self._claim.value = defaults.get("member", ""), defaults.get("claim", "")
-        self._tick()
-
-    def _show_preview(self) -> None:
-        role, operations = self._role.value or "…", ", ".join(self._ticked)
-        self._button.enabled = bool(operations)
-        self._preview.clear()
-        with self._preview:
-            words(self._selected["description"], "p")
-            words(f"Grants {role}: {operations}. Creates the policies for this." if operations else NO_OPERATION, "p")
-            if self._selected["parameters"]:
-                words("For example, a caller whose token has the claim", "p")
-                words(example(self._claim.value, "1234"), "code")
-                words("can access the message", "p")
-                words(example(self._member.value, "1234"), "code")
-
-    async def _create(self) -> None:
-        wanted = {
-            "queue_name": self._queue,
-            "template": self._template.value,
-            "role": self._role.value,
-            "operations": self._ticked,
-        }
-        if self._selected["parameters"]:
-            wanted |= {"claim": self._claim.value, "member": self._member.value}
-        self._button.props(add="loading")
-        answer = await self._api.call("create_policy", wanted)
-        self._button.props(remove="loading")
-        if isinstance(answer, Problem):
-            self._failure.show(answer)
-            return
-        self._dialog.close()
-        created = len(set(answer))
-        ui.notify(f"{created} {'policy' if created == 1 else 'policies'} created.", position="bottom")
-        await self._created()
-
-
-def example(path: str, value: str) -> str:
-    """A JSON object with this member. Like create_policy, it reads a.b as member b of a."""
-    inside: object = value
-    # A name with other characters, such as a URL, is a single member.
-    for name in reversed(path.split(".") if NESTED.fullmatch(path) else [path]):
-        inside = {name: inside}
-    return json.dumps(inside, ensure_ascii=False)
+def _policy(row: Row) -> None:
+    """One policy in SQL."""
+    with ui.element("div").classes("row-of"):
+        badge(f"{row['command']} {PLACES[row['on_table']]}")
+        words(f"for {', '.join(row['roles'])}").classes("muted")
+        if not row["permissive"]:
+            badge("restrictive", "warn")
+    for kind, expression in (("using", row["using_expression"]), ("with check", row["check_expression"])):
+        if expression is not None:
+            words(f"{kind} ({expression})", "code")

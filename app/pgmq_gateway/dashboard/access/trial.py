@@ -1,7 +1,10 @@
-"""Tests a queue's permissions as another caller: the operations and messages of a role with certain claims."""
+"""Tests a queue's permissions as another caller: the operations and messages of a role with certain claims.
+
+`Trial` does so for the queue as it is, `PolicyTrial` as if policies had been saved already.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from nicegui import ui
@@ -111,6 +114,52 @@ class Trial:
         if isinstance(messages, Problem):
             self._messages_failure.show(messages)
         self._messages.show([] if isinstance(messages, Problem) else [_message(row) for row in messages])
+
+
+class PolicyTrial:
+    """The form beside the editor of policies. `wanted` returns the arguments of change_policy; None: incomplete."""
+
+    def __init__(self, api: Api, wanted: Callable[[], Mapping[str, object] | None]) -> None:
+        self._api = api
+        self._wanted = wanted
+        # By field: the text that the editor has put there.
+        self._suggested: dict[str, str] = {}
+        heading("Try as", 3)
+        words("Tries a caller with these claims as if the policies were saved, and undoes it.", "p").classes("muted")
+        self._claims = _json("Token claims (JSON)", "{}", not_an_object)
+        self._message = _json("Test message (JSON)", "{}", not_json)
+        with ui.element("div").classes("row-of"):
+            self._button = button("Try", self._try, icon="play_arrow")
+        self._failure = Failure()
+        with ui.element("div").props('role=region aria-label="Result" aria-live=polite') as self._result:
+            self._operations = Facts("Operations", OPERATION_COLUMNS[:2], "", OPERATION_COLUMNS[:2])
+        self.clear()
+
+    def clear(self) -> None:
+        """Hide the result: it is of other policies."""
+        self._failure.clear()
+        self._result.set_visibility(False)
+
+    def suggest(self, claims: str, message: str) -> None:
+        """Put a caller and a message into the fields that match, unless the user has typed others."""
+        for label, area, text in (("claims", self._claims, claims), ("message", self._message, message)):
+            if area.value in ("{}", self._suggested.get(label)):
+                area.value = self._suggested[label] = text
+
+    async def _try(self) -> None:
+        wanted = self._wanted()
+        if wanted is None or not (self._claims.validate() and self._message.validate()):
+            return
+        self._button.props(add="loading")
+        caller = {"claims": Json(self._claims.value), "message": Json(self._message.value)}
+        results = await self._api.rows("try_policy", {**wanted, **caller})
+        self._button.props(remove="loading")
+        self.clear()
+        if isinstance(results, Problem):
+            self._failure.show(results)
+            return
+        self._operations.show([_operation(row)[:2] for row in results])
+        self._result.set_visibility(True)
 
 
 def _json(label: str, value: str, validation: object) -> ui.textarea:

@@ -23,6 +23,7 @@ OPERATIONS = {
     "revoke_queue": "revoked permissions",
     "set_rls": "turned row-level security on or off",
     "create_policy": "created policies",
+    "change_policy": "changed policies",
     "drop_policy": "dropped a policy",
     "expose": "exposed the API",
     "unexpose": "stopped exposing the API",
