@@ -321,7 +321,7 @@ async def test_no_queue_can_be_used_until_pgmq_public_is_exposed_again(
 ) -> None:
     sql("select pgmq_admin.set_rls(%s, false), pgmq_admin.grant_queue(%s, 'authenticated', '{send}')", queue, queue)
     assert caller.call("send", message=1).is_success
-    await desk.open(f"/access?queue={queue}")
+    await desk.open("/health")
     try:
         await desk.page.get_by_role("button", name="Unexpose…").click()
         dialog = desk.page.get_by_role("dialog").filter(has_text="Unexpose pgmq_public?")
@@ -331,10 +331,12 @@ async def test_no_queue_can_be_used_until_pgmq_public_is_exposed_again(
         await sure.click()
         await expect(desk.page.get_by_text("pgmq_public is not exposed")).to_be_visible()
         assert caller.call("send", message=2).is_error
+        await desk.open(f"/access?queue={queue}")
         await verdict(desk, "authenticated cannot send.").click()
         await expect(desk.page.get_by_role("region", name="Reasons")).to_contain_text(
             "lacks USAGE on schema pgmq_public"
         )
+        await desk.open("/health")
         await desk.page.get_by_role("button", name="Expose", exact=True).click()
         await expect(desk.page.get_by_text("pgmq_public is exposed")).to_be_visible()
         assert caller.call("send", message=3).is_success

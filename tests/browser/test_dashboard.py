@@ -164,8 +164,9 @@ async def test_a_queue_of_each_type_is_created_and_opened(
     await expect(row.get_by_role("cell").nth(1)).to_have_text(kind.lower())
     await expect(row.get_by_role("cell").nth(2)).to_have_text("on" if rls else "off")
     if not rls:
-        warning = signed_in.get_by_label("Warnings").get_by_role("paragraph").filter(has_text=name)
-        fix = warning.get_by_role("link", name="Turn row-level security on")
+        warnings = signed_in.get_by_role("region", name="Warnings")
+        await expect(warnings).to_contain_text(name)
+        fix = warnings.get_by_role("link", name="Fix: Turn row-level security on")
         await expect(fix).to_have_attribute("href", f"/access?queue={name}")
     assert sql("select is_unlogged from pgmq.meta where queue_name = %s", name) == [(kind == "Unlogged",)]
     # All of the row is a link.
@@ -206,14 +207,25 @@ async def test_many_warnings_are_folded_and_have_a_hint_or_a_button(
     try:
         await dashboard.enter(own_origin)
         # Each queue is without row-level security, and unlogged.
-        more = own_origin.get_by_label("Warnings").get_by_text("5 more warnings")
-        hint = own_origin.get_by_label("Warnings").get_by_text("create a queue of type basic").last
-        await expect(more).to_be_visible()
+        warnings = own_origin.get_by_role("region", name="Warnings")
+        hint = warnings.get_by_text("create a queue of type basic").last
         await expect(hint).to_be_hidden()
-        await more.click()
+        await warnings.get_by_role("button", name="8 warnings").click()
         await expect(hint).to_be_visible()
+        await accessible(own_origin)
+        await screenshot(own_origin, "warnings-1440-light")
+        await warnings.get_by_role("button", name="Dismiss").click()
+        await expect(warnings).to_have_text("Show 8 dismissed warnings")
+        await own_origin.reload()
+        await expect(warnings).to_have_text("Show 8 dismissed warnings")
+        # Another finding is shown.
+        sql("select pgmq_admin.grant_queue('warned-0', 'anon', '{read}')")
+        await own_origin.reload()
+        await expect(warnings.get_by_role("button", name="1 error")).to_be_visible()
+        await warnings.get_by_role("button", name="Show 7 dismissed warnings").click()
+        await expect(warnings.get_by_role("button", name="1 error, 7 warnings")).to_be_visible()
         await own_origin.goto(f"{dashboard.url}/access?queue=warned-0")
-        await expect(own_origin.get_by_label("Warnings")).to_contain_text("create a queue of type basic")
+        await expect(warnings.get_by_role("button", name="Turn row-level security on")).to_be_visible()
     finally:
         sql("select pgmq.drop_queue(name) from unnest(%s::text[]) as name", names)
 

@@ -10,13 +10,12 @@ from nicegui import ui
 from nicegui.events import ValueChangeEventArguments
 
 from pgmq_gateway.dashboard.access.editor import Editor
-from pgmq_gateway.dashboard.access.exposure import Exposure
 from pgmq_gateway.dashboard.access.matrix import Matrix, Permissions, permissions_of
 from pgmq_gateway.dashboard.access.policies import Policies
 from pgmq_gateway.dashboard.access.protection import Protection, turn
 from pgmq_gateway.dashboard.access.trial import Trial
 from pgmq_gateway.dashboard.api import Api, Problem, Row
-from pgmq_gateway.dashboard.parts.lint import fixable_finding, without_info
+from pgmq_gateway.dashboard.parts.lint import Findings, without_info
 from pgmq_gateway.dashboard.parts.refresh import Refresh
 from pgmq_gateway.dashboard.parts.shell import page
 from pgmq_gateway.dashboard.parts.widgets import Failure, button, heading, words
@@ -58,7 +57,6 @@ class Snapshot:
     policies: Sequence[Row]
     warnings: Sequence[Row]
     rls: bool
-    exposed: bool
 
 
 class AccessPage:
@@ -121,15 +119,14 @@ async def snapshot(api: Api, queue: str, frame: Frame) -> Snapshot | Problem:
     answers: list[Any] = await asyncio.gather(
         *(api.rows(name, named) for name in ("rights", "list_grants", "list_policies", "lint")),
         api.rows("list_queues", query={"queue_name": f"eq.{queue}", "select": "rls"}),
-        api.call("exposed"),
     )
     for answer in answers:
         if isinstance(answer, Problem):
             return answer
-    rights, grants, policies, warnings, queues, exposed = answers
+    rights, grants, policies, warnings, queues = answers
     rls = bool(queues and queues[0]["rls"])
     # Findings of level info do not concern access.
-    return Snapshot(frame, permissions_of(rights, grants), policies, without_info(warnings), rls, exposed)
+    return Snapshot(frame, permissions_of(rights, grants), policies, without_info(warnings), rls)
 
 
 class Access:
@@ -140,7 +137,7 @@ class Access:
         self._queue = queue
         self._refresh = refresh
         self._editor = Editor(api, queue, templates, lambda role: self._matrix.granted(role), refresh)
-        self._warnings = Warnings(api, self._fix)
+        self._warnings = Findings(api, self._fix)
         with ui.element("div").classes("stack sections") as self._content:
             with _section("Permissions"):
                 self._protection = Protection(api, queue, refresh)
@@ -157,8 +154,6 @@ class Access:
             if api.can("try_as") and api.can("messages_as"):
                 with _section("Try as a caller"):
                     self._trial = Trial(api, queue)
-            with _section("HTTP access to all queues"):
-                self._exposure = Exposure(api, refresh)
         self._content.set_visibility(False)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -167,7 +162,6 @@ class Access:
         self._protection.show(snapshot.rls)
         self._policies.show(snapshot.policies)
         self._warnings.show(snapshot.warnings)
-        self._exposure.show(snapshot.exposed)
         if self._trial is not None:
             self._trial.offer(self._matrix.roles)
 
@@ -199,24 +193,3 @@ def _section(title: str) -> ui.element:
     with section:
         heading(title)
     return section
-
-
-class Warnings:
-    """The lint's findings. `fix` gets the rule of a finding that has a button."""
-
-    def __init__(self, api: Api, fix: Callable[[str], Awaitable[None]]) -> None:
-        self._api = api
-        self._fix = fix
-        self._rows: Sequence[Row] = ()
-        self._place = ui.element("section").props("aria-label=Warnings").classes("stack")
-        self._place.set_visibility(False)
-
-    def show(self, rows: Sequence[Row]) -> None:
-        if rows == self._rows:
-            return
-        self._rows = rows
-        self._place.set_visibility(bool(rows))
-        self._place.clear()
-        with self._place:
-            for row in rows:
-                fixable_finding(self._api, row, self._fix)

@@ -8,6 +8,7 @@ from nicegui import ui
 
 from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.health.database import DatabaseFigures
+from pgmq_gateway.dashboard.health.exposure import Exposure
 from pgmq_gateway.dashboard.health.gateway import GatewayFigures
 from pgmq_gateway.dashboard.health.scrapes import Scrape, scrape
 from pgmq_gateway.dashboard.parts.refresh import LATE, LATE_SECONDS, Refresh
@@ -47,12 +48,21 @@ class Health:
         with ui.element("section").classes("stack").props("aria-label=Gateway"):
             heading("Gateway")
             self._gateway = GatewayFigures()
+        with ui.element("section").classes("panel").props('aria-label="HTTP access to all queues"'):
+            heading("HTTP access to all queues")
+            self._exposure = Exposure(api, self._show_exposure)
         with ui.element("section").classes("stack").props("aria-label=Database"):
             heading("Database")
             self._database = DatabaseFigures()
 
     async def start(self) -> None:
-        await self._refresh.now()
+        await asyncio.gather(self._refresh.now(), self._show_exposure())
+
+    async def _show_exposure(self) -> None:
+        exposed = await self._api.call("exposed")
+        # The page's banner shows a Problem.
+        if not isinstance(exposed, Problem):
+            self._exposure.show(exposed)
 
     async def _load(self) -> Snapshot:
         metrics = await scrape(gateway().http, gateway().admin, time.monotonic())

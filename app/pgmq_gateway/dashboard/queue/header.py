@@ -1,6 +1,6 @@
-"""The top of a queue's page: type and settings, the menu of actions on the queue, and the lint's findings."""
+"""The top of a queue's page: type and settings, and the menu of actions on the queue."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from nicegui import ui
@@ -8,7 +8,6 @@ from nicegui import ui
 from pgmq_gateway.dashboard.access.protection import turn
 from pgmq_gateway.dashboard.api import Problem, Row
 from pgmq_gateway.dashboard.parts.dialogs import confirm_by_name
-from pgmq_gateway.dashboard.parts.lint import finding
 from pgmq_gateway.dashboard.parts.widgets import badge, button, words
 from pgmq_gateway.dashboard.queue.actions import messages, show_failure
 from pgmq_gateway.dashboard.queue.client import Queue
@@ -92,19 +91,6 @@ class Menu:
         if problem := await turn(self._queue.api, self._queue.name, on=not self._rls):
             show_failure(problem, "Row-level security was not changed.")
         await self._after()
-
-
-class Warnings:
-    def __init__(self) -> None:
-        self._place = ui.element("section").props('aria-label="Warnings"').classes("stack")
-        self._place.set_visibility(False)
-
-    def show(self, warnings: Sequence[Row]) -> None:
-        self._place.clear()
-        self._place.set_visibility(bool(warnings))
-        with self._place:
-            for warning in warnings:
-                finding(warning)
 
 
 def links(name: str) -> None:

@@ -5,6 +5,7 @@ import asyncio
 from nicegui import background_tasks, ui
 
 from pgmq_gateway.dashboard.api import Api, Problem, Row
+from pgmq_gateway.dashboard.parts.lint import Findings
 from pgmq_gateway.dashboard.parts.refresh import Refresh
 from pgmq_gateway.dashboard.parts.shell import page
 from pgmq_gateway.dashboard.parts.widgets import button, heading
@@ -13,7 +14,7 @@ from pgmq_gateway.dashboard.queue.charts import Charts
 from pgmq_gateway.dashboard.queue.client import Listed, Queue
 from pgmq_gateway.dashboard.queue.figures import Figures
 from pgmq_gateway.dashboard.queue.groups import Groups
-from pgmq_gateway.dashboard.queue.header import Badges, Menu, Warnings, links
+from pgmq_gateway.dashboard.queue.header import Badges, Menu, links
 from pgmq_gateway.dashboard.queue.history import History
 from pgmq_gateway.dashboard.queue.letters import Letters
 from pgmq_gateway.dashboard.queue.location import parsed
@@ -42,6 +43,7 @@ class Details:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         request = ui.context.client.request.url
+        self._settings_wanted = "settings" in ui.context.client.request.query_params
         self._history = History(queue.name, parsed(f"{request.path}?{request.query}"), lambda: self._browser.visit())
         self._latest: Row = {}
         self._client = ui.context.client
@@ -63,7 +65,7 @@ class Details:
         with ui.element("div").classes("content") as self._content:
             self._letters = Letters(queue)
             self._figures = Figures(queue)
-            self._warnings = Warnings()
+            self._warnings = Findings(queue.api)
             self._charts = Charts(queue, self._history)
             self._browser = Browser(queue, self._history, self._send, self._refresh.again)
 
@@ -77,6 +79,8 @@ class Details:
         if self._client.is_deleted:
             return
         with self._content:
+            if self._settings_wanted:
+                await edit_settings(self._queue, self._refresh.again)
             await asyncio.gather(self._charts.start(), self._figures.count(self._latest))
 
     async def _load_warnings(self) -> None:

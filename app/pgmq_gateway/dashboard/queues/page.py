@@ -11,10 +11,10 @@ from nicegui import ui
 from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.connect import snippets
 from pgmq_gateway.dashboard.parts import quantities
-from pgmq_gateway.dashboard.parts.lint import finding, without_info
+from pgmq_gateway.dashboard.parts.lint import Findings, without_info
 from pgmq_gateway.dashboard.parts.rates import POINTS, STEP_SECONDS, Rates
 from pgmq_gateway.dashboard.parts.refresh import Refresh
-from pgmq_gateway.dashboard.parts.shell import page, queue_address
+from pgmq_gateway.dashboard.parts.shell import page
 from pgmq_gateway.dashboard.parts.widgets import button, code, heading, total, words
 from pgmq_gateway.dashboard.queues.creation import Creation
 from pgmq_gateway.dashboard.queues.table import COUNTS, Table, row
@@ -22,8 +22,6 @@ from pgmq_gateway.dashboard.queues.table import COUNTS, Table, row
 HISTORY = timedelta(seconds=POINTS * STEP_SECONDS)
 # The lint checks every permission of every queue: too expensive for each update.
 LINT_SECONDS = 30.0
-# The others are folded.
-MAX_UNFOLDED_WARNINGS = 3
 
 
 @page("/", "Queues")
@@ -58,7 +56,7 @@ class Overview:
             if api.can("create_queue"):
                 button("Create queue", self._creation.open, "primary", "add")
         self._totals = Totals()
-        self._warnings = ui.element("section").props('aria-label="Warnings"').classes("stack")
+        self._warnings = Findings(api, named=True)
         with ui.element("section").classes("stack").props("aria-label=Queues") as self._list:
             with ui.element("div").classes("head"):
                 field = ui.input(placeholder="Search", value=search).props(
@@ -67,8 +65,6 @@ class Overview:
             self._table = Table(sort, search)
             field.on_value_change(lambda event: self._table.search(event.value))
         self._empty = ui.element("section").classes("panel").props('aria-label="No queues"')
-        self._warnings_shown: Sequence[Row] = ()
-        self._warnings.set_visibility(False)
         self._list.set_visibility(False)
         self._empty.set_visibility(False)
         self._fill_empty()
@@ -106,22 +102,7 @@ class Overview:
         self._table.show(rows)
         self._list.set_visibility(bool(rows))
         self._empty.set_visibility(not rows)
-        self._show_warnings(snapshot.warnings or ())
-
-    def _show_warnings(self, warnings: Sequence[Row]) -> None:
-        if warnings == self._warnings_shown:
-            return
-        self._warnings_shown = warnings
-        self._warnings.clear()
-        self._warnings.set_visibility(bool(warnings))
-        with self._warnings:
-            for warning in warnings[:MAX_UNFOLDED_WARNINGS]:
-                _warning(warning)
-            if more := warnings[MAX_UNFOLDED_WARNINGS:]:
-                with ui.element("details").classes("stack"):
-                    words(f"{len(more)} more {'warning' if len(more) == 1 else 'warnings'}", "summary")
-                    for warning in more:
-                        _warning(warning)
+        self._warnings.show(snapshot.warnings or ())
 
     def _fill_empty(self) -> None:
         with self._empty:
@@ -164,8 +145,3 @@ class Totals:
 def _sum(rates: object) -> float | None:
     known = [rate for rate in rates if rate is not None]  # type: ignore[attr-defined]
     return sum(known) if known else None
-
-
-def _warning(warning: Row) -> None:
-    name = warning.get("queue_name")
-    finding(warning, queue_address(name) if name else None)
