@@ -364,8 +364,15 @@ async def test_connect_masks_the_key_until_it_is_shown(
     assert await signed_in.evaluate("document.body.className.includes('body--dark')") == (theme == "dark")
     code = signed_in.get_by_role("region", name="send with curl")
     await expect(code).to_contain_text(queue)
-    await expect(code).to_contain_text("apikey: YOUR_KEY")
-    await signed_in.get_by_role("button", name="Use the key I signed in with").click()
+    # The publishable key of the embedded gateway, and not the one of the session.
+    await expect(code).to_contain_text("apikey: sb_publishable_")
+    await signed_in.get_by_role("button", name="Use a secret key").click()
+    warning = signed_in.get_by_role("dialog", name="Put your key into the code?")
+    await expect(warning).to_contain_text("never in a browser")
+    await warning.get_by_role("button", name="Cancel").click()
+    await expect(code).to_contain_text("apikey: sb_publishable_")
+    await signed_in.get_by_role("button", name="Use a secret key").click()
+    await warning.get_by_role("button", name="Use it").click()
     await expect(code).to_contain_text("apikey: ********")
     await signed_in.get_by_role("button", name="Show").click()
     await expect(code).to_contain_text(f"apikey: {dashboard.key}")
@@ -380,6 +387,13 @@ async def test_connect_masks_the_key_until_it_is_shown(
     await expect(signed_in.get_by_role("region", name="send with supabase-js")).to_contain_text(
         '.schema("pgmq_public")'
     )
+    await signed_in.get_by_label("Operation").click()
+    await signed_in.get_by_role("option", name="worker").click()
+    await signed_in.get_by_role("tab", name="bash").click()
+    await expect(signed_in).to_have_url(f"{dashboard.url}/connect?queue={queue}&snippet=worker%2Fbash")
+    await signed_in.reload()
+    await expect(signed_in.get_by_role("region", name="environment")).to_contain_text(f"export QUEUE='{queue}'")
+    await expect(signed_in.get_by_role("region", name="worker in bash")).to_contain_text("#!/usr/bin/env bash")
     await accessible(signed_in)
     await screenshot(signed_in, f"connect-1440-{theme}")
 
@@ -404,11 +418,14 @@ async def test_a_token_that_cannot_be_created_is_explained(signed_in: Page, dash
     await create.click()
     await expect(problem).to_have_count(0)
     await expect(signed_in.get_by_role("region", name="token", exact=True)).to_have_count(0)
-    code = signed_in.get_by_role("region", name="send with curl")
-    await signed_in.get_by_role("button", name="Use the key I signed in with").click()
-    await expect(code).to_contain_text("apikey: ********")
-    await signed_in.get_by_role("button", name="Use the placeholder").click()
-    await expect(code).to_contain_text("apikey: YOUR_KEY")
+    await signed_in.get_by_label("More claims (JSON)").fill("{}")
+    await signed_in.get_by_label("Expires in").fill("1h")
+    # Another secret than the gateway's: its token is not offered.
+    await role.fill("authenticated")
+    await secret.fill(SECRET[::-1])
+    await create.click()
+    await expect(problem).to_contain_text("PGRST301")
+    await expect(signed_in.get_by_role("region", name="token", exact=True)).to_have_count(0)
 
 
 async def create(page: Page, name: str, kind: str, *, rls: bool = True) -> None:

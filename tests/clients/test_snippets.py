@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pgmq_gateway.dashboard.connect import snippets
+from pgmq_gateway.dashboard.connect import snippets, workers
 from pgmq_gateway.dashboard.connect.snippets import Snippet
 from pgmq_gateway.queue_functions import FUNCTIONS
 from tests import nodejs, server
 from tests.clients.conftest import Project, paste
 from tests.databases import Sql
+from tests.pages import Page
 
 # In this order, on one queue.
 PRINTED = {
@@ -65,6 +66,24 @@ def test_the_code_works_as_it_stands(
         assert json.loads(RUN[language](code, tmp_path).lower()) == printed
     assert sql(f"select message from pgmq.q_{queue} order by msg_id") == [({"hello": "world"},), ({"hello": "again"},)]
     assert sql(f"select msg_id from pgmq.a_{queue}") == [(1,)]
+
+
+@pytest.mark.parametrize("language", workers.FILES)
+def test_the_workers_are_those_of_the_guides(language: str) -> None:
+    """Which are run by test_pages.py and tests/faults."""
+    blocks = Page(f"docs/guides/worker-{language.lower().replace(' ', '-')}.md").blocks
+    assert workers.program(language) + "\n" in {block.code for block in blocks}
+
+
+@pytest.mark.parametrize("language", workers.FILES)
+def test_the_environment_of_a_worker_is_quoted(language: str, tmp_path: Path) -> None:
+    snippet = Snippet("http://127.0.0.1:3000", "it's $HOME", "read", "the-key")
+    printed = paste(
+        f"supabase() {{ printf '%s\\n' \"${{@:3}}\"; }}\n{workers.settings(language, snippet)}\nprintenv | sort",
+        tmp_path,
+    )
+    name = "QUEUE_URL=http://127.0.0.1:3000/rest/v1/queues/" if language == "Edge Function" else "QUEUE="
+    assert f"{name}it's $HOME" in printed.splitlines()
 
 
 @pytest.mark.parametrize("language", snippets.LANGUAGES)

@@ -122,9 +122,10 @@ class Launch:
         installation()
         with directory.hold("serve") as hold:
             addresses = _addresses(settings)
-            dashboard = self._dashboard(settings, addresses, directory.dashboard)
+            served = with_keys(with_secret(settings, directory))
+            dashboard = self._dashboard(served, addresses, directory.dashboard)
             # Wrong keys are reported before anything is started.
-            Signer.of(with_keys(with_secret(settings, directory)))
+            Signer.of(served)
             postgres = await _started(directory)
             workers = self._workers(settings, embedded=True)
 
@@ -217,7 +218,8 @@ class Launch:
                     "give another --dashboard-port, or --no-dashboard"
                 )
         log = (settings.log_level, settings.log_format)
-        return Dashboard(bound, url(addresses.api), public_url(settings), url(addresses.admin), log, kept)
+        key = next(iter(settings.publishable_keys), "")
+        return Dashboard(bound, url(addresses.api), public_url(settings), url(addresses.admin), log, kept, key)
 
 
 async def _started(directory: DataDirectory) -> EmbeddedPostgres:

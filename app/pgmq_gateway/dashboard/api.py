@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 
 from pgmq_gateway.dashboard.sessions import Session
-from pgmq_gateway.schemas import MANAGEMENT
+from pgmq_gateway.schemas import LEASES, MANAGEMENT
 
 REQUEST_TIMEOUT_SECONDS = 30.0
+# SQLSTATE; 401 for the anonymous role, as in PostgREST.
+INSUFFICIENT_PRIVILEGE = "42501"
 # Shared by all sessions.
 CONNECTION_LIMITS = httpx.Limits(max_connections=40, max_keepalive_connections=10)
 
@@ -125,6 +127,14 @@ class Api:
         """The lint's findings for one queue, or for all without a name."""
         return await self.rows("lint", {"queue_name": queue})
 
+    async def check_token(self, token: str) -> Problem | None:
+        """None when the gateway accepts a user's token, whatever its role may do."""
+        answer = await post(self._http, self.session.key, "queues", {}, LEASES, {"limit": "1"}, token)
+        rejected = isinstance(answer, Problem) and (
+            answer.outage or (answer.status == 401 and answer.code != INSUFFICIENT_PRIVILEGE)
+        )
+        return answer if rejected else None
+
     async def database(self) -> Row | Problem:
         return await self.row("database_status")
 
@@ -153,11 +163,13 @@ async def post(
     arguments: Mapping[str, object],
     schema: str,
     query: Mapping[str, str] | None,
+    token: str = "",
 ) -> Any | Problem:  # noqa: ANN401 the type of the result is the SQL function's
+    """Call a function. A `token` is sent as the user's, beside the key."""
     try:
         headers = {
             "apikey": key,
-            "Authorization": f"Bearer {key}",
+            "Authorization": f"Bearer {token or key}",
             "Content-Profile": schema,
             "Content-Type": "application/json",
         }

@@ -33,12 +33,20 @@ class Dashboard(Child):
     public  URL of the gateway for its clients; None: that of `api`
     log     level and format of its log
     kept    folder of its sessions and sign-in links; None: none
+    key     a publishable key of the gateway, for the code on the page Connect; empty: unknown
     """
 
     name = "the dashboard"
 
     def __init__(
-        self, bound: socket.socket, api: str, public: str | None, admin: str, log: tuple[str, str], kept: Path | None
+        self,
+        bound: socket.socket,
+        api: str,
+        public: str | None,
+        admin: str,
+        log: tuple[str, str],
+        kept: Path | None,
+        key: str = "",
     ) -> None:
         super().__init__()
         self._bound = bound
@@ -49,6 +57,7 @@ class Dashboard(Child):
             "socket": bound.fileno(),
             "log": log,
             "kept": str(kept or ""),
+            "publishable": key,
         }
         self._ready = asyncio.Event()
 

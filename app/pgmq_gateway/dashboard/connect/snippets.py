@@ -8,6 +8,7 @@ from pgmq_gateway.queue_functions import FUNCTIONS
 from pgmq_gateway.schemas import MANAGEMENT, QUEUES
 
 PLACEHOLDER = "YOUR_KEY"
+PUBLISHABLE_PLACEHOLDER = "YOUR_PUBLISHABLE_KEY"
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ def create_queue(url: str, queue: str, key: str) -> str:
 def _curl(address: str, schema: str, arguments: object, key: str, bearer: str) -> str:
     body = json.dumps(arguments, ensure_ascii=False)
     parts = [
-        f"curl -sS {_shell(address)}",
-        f"-H {_shell(f'apikey: {key}')}",
-        f"-H {_shell(f'Authorization: Bearer {bearer}')}",
-        f"-H {_shell(f'Content-Profile: {schema}')}",
+        f"curl -sS {shell_text(address)}",
+        f"-H {shell_text(f'apikey: {key}')}",
+        f"-H {shell_text(f'Authorization: Bearer {bearer}')}",
+        f"-H {shell_text(f'Content-Profile: {schema}')}",
         "-H 'Content-Type: application/json'",
-        f"-d {_shell(body)}",
+        f"-d {shell_text(body)}",
     ]
     return " \\\n  ".join(parts)
 
@@ -156,7 +157,7 @@ LANGUAGES: Mapping[str, Callable[[Snippet], str]] = {
 }
 
 
-def _shell(text: str) -> str:
+def shell_text(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 

@@ -90,11 +90,13 @@ class GatewayAddress:
     http        connections to its API
     public_url  its URL for its clients
     admin       URL of its admin port; None: unknown
+    publishable one of its publishable keys; empty: unknown
     """
 
     http: httpx.AsyncClient
     public_url: str
     admin: str | None
+    publishable: str = ""
 
 
 _gateway: list[GatewayAddress] = []

@@ -39,6 +39,7 @@ class Options:
     admin   URL of the gateway's admin port, for metrics; None: unknown
     hosts   host names that the dashboard accepts, besides those of this machine
     kept    folder of sessions and sign-in links; empty: none
+    publishable  a publishable key of the gateway; empty: unknown
     """
 
     api: str
@@ -46,6 +47,7 @@ class Options:
     admin: str | None = None
     hosts: Sequence[str] = ()
     kept: str = ""
+    publishable: str = ""
 
 
 async def serve(options: Options, bound: socket.socket, ready: Callable[[], None]) -> None:
@@ -107,7 +109,7 @@ def application(options: Options, port: str) -> App:
         sessions.sweep()
         await http.aclose()
 
-    shell.attach(shell.GatewayAddress(http, public, options.admin))
+    shell.attach(shell.GatewayAddress(http, public, options.admin, options.publishable))
     pages.load()
     inner = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     inner.router.routes.extend([*signin.SignIn(http, public, sessions, links, cookie).routes(), *theme.routes()])
