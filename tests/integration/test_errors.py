@@ -524,9 +524,15 @@ def test_json_sent_as_a_form_is_one_long_name(service: httpx.Client, queue: str,
     unchanged()
 
 
-@pytest.mark.parametrize(("content_type", "type_"), [("text/plain", "text"), ("application/octet-stream", "bytea")])
+@pytest.mark.parametrize(
+    ("content_type", "type_", "hint"),
+    [
+        ("text/plain", "text", "The body is sent as text: add -H 'Content-Type: application/json'."),
+        ("application/octet-stream", "bytea", None),
+    ],
+)
 def test_other_text_looks_for_a_function_of_one_unnamed_argument(
-    service: httpx.Client, content_type: str, type_: str, queue: str, unchanged: Check
+    service: httpx.Client, content_type: str, type_: str, hint: str | None, queue: str, unchanged: Check
 ) -> None:
     body = f'{{"queue_name": "{queue}", "message": 1}}'
     answer = service.post("/rpc/send", content=body, headers={"Content-Type": content_type})
@@ -536,7 +542,7 @@ def test_other_text_looks_for_a_function_of_one_unnamed_argument(
             "code": "PGRST202",
             "details": f"Searched for the function pgmq_public.send with a single unnamed {type_} parameter, but no "
             "matches were found in the schema cache.",
-            "hint": None,
+            "hint": hint,
             "message": "Could not find the function pgmq_public.send in the schema cache",
         },
     )

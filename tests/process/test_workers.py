@@ -214,7 +214,7 @@ def test_a_number_that_is_none_is_refused(count: str) -> None:
     done = server.run("serve", "--workers", count)
     assert (done.returncode, done.stderr) == (
         2,
-        f"pgmq-gateway: Invalid value for --workers: {count!r} is not a number from 1 to 64, or auto (see --help)\n",
+        f"pgmq-gateway: --workers {count} is not a number from 1 to 64, or auto (see pgmq-gateway serve --help)\n",
     )
 
 

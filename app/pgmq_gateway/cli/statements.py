@@ -12,7 +12,6 @@ from typing import Any
 import asyncpg
 import msgspec
 import typer
-from rich.cells import cell_len, set_cell_size
 
 from pgmq_gateway.cli.terminal import progress, run, width
 from pgmq_gateway.database.driver import Connection
@@ -131,6 +130,14 @@ def print_table(
         print("  ".join(cells).rstrip())
 
 
+def cell_len(text: str) -> int:
+    """The columns that a text takes on a terminal."""
+    # Imported here, because `serve` needs no tables.
+    from rich import cells
+
+    return cells.cell_len(text)
+
+
 def _line_width(rows: Sequence[Sequence[str]], shown: Container[int]) -> int:
     widths = [max(map(cell_len, cells)) for column, cells in enumerate(zip(*rows, strict=True)) if column in shown]
     return sum(widths) + 2 * (len(widths) - 1)
@@ -141,6 +148,8 @@ def _cut(rows: Sequence[Sequence[str]], texts: Iterable[int], spare: int) -> lis
     found = [list(row) for row in rows]
     if spare >= 0:
         return found
+    from rich.cells import set_cell_size
+
     widest = max(texts, key=lambda column: max(cell_len(row[column]) for row in rows))
     left = max(MIN_COLUMNS, max(cell_len(row[widest]) for row in rows) + spare)
     for row in found:
