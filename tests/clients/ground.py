@@ -49,7 +49,12 @@ class Ground:
     def walk(self, scratch: Path) -> Iterator[Walk]:
         """A walk whose queues, roles, schemas, functions and files are deleted at its end."""
         files, roles, schemas = set(self.folder.iterdir()), self._names(ROLES), self._names(SCHEMAS)
-        addresses = {"http://127.0.0.1:3000": self.server.url, "http://127.0.0.1:3001": self.server.admin_url}
+        addresses = {
+            "http://127.0.0.1:3000": self.server.url,
+            "http://127.0.0.1:3001": self.server.admin_url,
+            # A look-up of this name can take a minute.
+            "db.example.com:5432": "127.0.0.1:1",
+        }
         walk = Walk(self.folder, scratch, self._uri, addresses, self.reloaded)
         try:
             yield walk
