@@ -2,7 +2,7 @@
 
 Each key is encrypted with a random secret that is not stored here: the code of a link, or the cookie of a session.
 The file names and entries are hashes of the secrets. So neither the folder nor a secret alone gives a key away, and a
-file that somebody else has written can only contain a key that they have.
+file that another process has written can only contain a key that it had.
 """
 
 import base64
