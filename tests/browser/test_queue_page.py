@@ -864,9 +864,10 @@ async def test_the_address_has_filter_order_view_and_the_open_message(
     await visit(desk, dashboard, queue)
     start = f"{dashboard.url}/queues/{queue}"
     # Twelve rows are above the fold.
-    twelfth = await ids(desk).nth(11).bounding_box()
+    twelfth, foot = await ids(desk).nth(11).bounding_box(), await desk.locator(".foot").bounding_box()
     assert twelfth is not None
-    assert twelfth["y"] + twelfth["height"] < 900
+    assert foot is not None
+    assert twelfth["y"] + twelfth["height"] < foot["y"] < 900
     position = desk.get_by_role("navigation", name="Pages of messages").get_by_role("status")
     await expect(position).to_have_text("1-50 of 130")
     await expect(desk.get_by_role("toolbar", name="Actions")).to_be_hidden()

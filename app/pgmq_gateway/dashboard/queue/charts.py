@@ -19,7 +19,7 @@ BUCKETS = 120
 REFRESH_SECONDS = 10.0
 # Intervals between the grid lines of a duration axis.
 GRID_STEPS_SECONDS = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400)
-MAX_GRID_LINES = 4
+MAX_GRID_LINES = 2
 DAY_SECONDS = 86400
 # Of this browser, for all queues; `folded` or nothing.
 COOKIE = "pgmq_dashboard_charts"
@@ -241,7 +241,7 @@ def _options(lines: Lines, stacked: bool, tooltip: str, axis: str) -> dict[str, 
             "minInterval": 1 if stacked else 0,
             "axisLabel": {**text, ":formatter": axis},
             "splitLine": {"lineStyle": {"color": "var(--line)"}},
-            "splitNumber": 3,
+            "splitNumber": 2,
         },
         "series": [_series(name, colour, stacked=stacked) for name, colour in lines.values()],
     }
