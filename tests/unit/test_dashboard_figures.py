@@ -8,6 +8,7 @@ from pgmq_gateway.dashboard.access.editor import example
 from pgmq_gateway.dashboard.access.matrix import permissions_of
 from pgmq_gateway.dashboard.access.trial import not_an_object, not_json
 from pgmq_gateway.dashboard.health.database import warnings
+from pgmq_gateway.dashboard.queue.conditions import condition
 from pgmq_gateway.dashboard.queue.payload import lines, pretty
 from pgmq_gateway.dashboard.queue.sending import json_error
 from pgmq_gateway.dashboard.queues.creation import name_error
@@ -90,6 +91,21 @@ def test_json_of_too_many_lines_is_shown_without_folding() -> None:
         [0, "", "]", "close", 0, "", ""],
     ]
     assert (lines(NESTED), lines(json.dumps([0] * 5000))) == (None, None)
+
+
+def test_a_value_is_offered_as_a_condition_where_one_finds_it() -> None:
+    def offered(payload: object) -> list[object]:
+        return [line[5] for line in lines(json.dumps(payload)) or [] if line[3] == "number"]
+
+    assert offered({"a": [1, {"b.c": 2}]}) == ["a = 1", 'a."b.c" = 2']
+    # A path searches an array's items, and not the arrays within it.
+    assert offered({"a": [[1, {"b": 2}], 3]}) == ["", "", "a = 3"]
+    assert offered({"$": 1, "k" * 1000: 2}) == ['"$" = 1', ""]
+
+
+def test_a_condition_compares_with_numbers_of_ascii_digits() -> None:
+    paths = [found.path for text in ("$ = 1", '"$" = 1', "n = 1\u0663") if (found := condition(text))]
+    assert paths == ['($ == 1 || $ == "1")', '($."$" == 1 || $."$" == "1")', '($."n" == "1\u0663")']
 
 
 def test_a_permission_tells_grants_from_effective_access() -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 # By operator: that of SQL/JSON path. `contains` is a text search in any case of letters.
 OPERATORS = {"=": "==", "≠": "!=", "<": "<", "≤": "<=", ">": ">", "≥": ">=", "contains": "like_regex"}
-NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 PART = r'(?:"(?:[^"\\]|\\.)*"|[^\s".=≠<≤>≥]+)'
 CONDITION = re.compile(rf"\s*({PART}(?:\.{PART})*)\s*(=|≠|<|≤|>|≥|contains\s)\s*(.*)", re.DOTALL)
-# Of a value that the message panel offers as a condition.
-MAX_VALUE_CHARACTERS = 200
+# Of a condition that the message panel offers: the URL has it.
+MAX_CHARACTERS = 200
 # The whole payload.
 ROOT = "$"
 
@@ -50,13 +50,18 @@ def condition(text: str) -> Condition | None:
     return Condition(found[1], found[2].strip(), found[3].strip())
 
 
-def equality(names: Sequence[str], value: str, kind: str) -> str:
-    """The condition that a field has this value; empty for one that is too long."""
-    if len(value) > MAX_VALUE_CHARACTERS or (kind == "string" and not value):
+def equality(names: Sequence[str] | None, value: str, kind: str) -> str:
+    """The condition that a field has this value; empty when none finds it, or when it is too long."""
+    if names is None or len(value) > MAX_CHARACTERS or (kind == "string" and not value):
         return ""
     plain = kind != "string" or (_literals(value) == [_quoted(value)] and value == value.strip())
-    field = ".".join(name if re.fullmatch(PART, name) and '"' not in name else _quoted(name) for name in names)
-    return f"{field or ROOT} = {value if plain else _quoted(value)}"
+    field = ".".join(map(_name, names)) or ROOT
+    text = f"{field} = {value if plain else _quoted(value)}"
+    return text if len(text) <= MAX_CHARACTERS else ""
+
+
+def _name(name: str) -> str:
+    return name if re.fullmatch(PART, name) and '"' not in name and name != ROOT else _quoted(name)
 
 
 def _literals(text: str) -> list[str]:

@@ -18,8 +18,8 @@ MAX_LINES = 4000
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\x7f-\x9f]")
 
 Line = list[object]
-# Names of members, from the outermost.
-Path = tuple[str, ...]
+# Names of members, from the outermost; None within an array of an array, which no condition searches.
+Path = tuple[str, ...] | None
 Filter = Callable[[str], Awaitable[None]]
 
 
@@ -107,9 +107,9 @@ def _members(value: dict[str, Any] | list[Any], depth: int, name: str, comma: st
     first, last = "{}" if isinstance(value, dict) else "[]"
     # The path of an array's items is its own: conditions search them all.
     members = (
-        [(f"{_quoted(key)}: ", member, (*path, key)) for key, member in value.items()]
+        [(f"{_quoted(key)}: ", member, None if path is None else (*path, key)) for key, member in value.items()]
         if isinstance(value, dict)
-        else [("", member, path) for member in value]
+        else [("", member, None if isinstance(member, list) else path) for member in value]
     )
     within: list[Line] = []
     for place, (key, member, inner) in enumerate(members, 1):
