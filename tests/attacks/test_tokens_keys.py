@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import itertools
 import json
 import os
 import socket
@@ -85,6 +86,10 @@ def client(gateway: Server) -> Iterator[httpx.Client]:
         yield client
 
 
+def decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "==")
+
+
 def send(client: httpx.Client, token: str) -> httpx.Response:
     """A call without its arguments, which fails after authentication."""
     return client.post("/rpc/send", headers={"Authorization": f"Bearer {token}"})
@@ -162,7 +167,7 @@ def public_texts(pair: Pair) -> Iterator[bytes]:
         yield from (json.dumps(value).encode(), json.dumps(value, separators=(",", ":")).encode())
     for member in ("n", "e", "x", "y"):
         if isinstance(number := jwk.get(member), str):
-            yield from (number.encode(), base64.urlsafe_b64decode(number + "=="))
+            yield from (number.encode(), decoded(number))
     yield from (b"", b"null", pair.kid.encode())
 
 
@@ -230,7 +235,7 @@ def test_a12_an_invalid_signature_verifies_nothing(client: httpx.Client, gateway
     for algorithm in {pair.algorithms[0], pair.algorithms[-1]}:
         token = pair.token(algorithm, sub="not seen before")
         signed, _, text = token.rpartition(".")
-        for signature in signatures(pair, base64.urlsafe_b64decode(text + "==")):
+        for signature in signatures(pair, decoded(text)):
             for kid_less in (signed, signed.replace(signed.partition(".")[0], encoded({"alg": algorithm}))):
                 answer = send(client, f"{kid_less}.{encoded(signature)}")
                 assert refusal(answer)[:2] == (401, "PGRST301"), signature
@@ -238,6 +243,16 @@ def test_a12_an_invalid_signature_verifies_nothing(client: httpx.Client, gateway
             if other.strip() != text:
                 assert refusal(send(client, f"{signed}.{other}"))[:2] == (401, "PGRST301")
     assert begun(gateway) == before
+    assert opens(client, token)
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "PS384", "PS512"])
+def test_a12_a_signature_without_its_leading_zero_verifies_nothing(client: httpx.Client, algorithm: str) -> None:
+    # One of 256 begins with a zero.
+    tokens = (FETCHED[0].token(algorithm, sub=f"zero {number}") for number in itertools.count())
+    token = next(token for token in tokens if decoded(token.rpartition(".")[2])[0] == 0)
+    signed, _, text = token.rpartition(".")
+    assert refusal(send(client, f"{signed}.{encoded(decoded(text)[1:])}"))[:2] == (401, "PGRST301")
     assert opens(client, token)
 
 

@@ -20,6 +20,7 @@ from pgmq_gateway.auth.caller import Caller
 from pgmq_gateway.auth.jwk import ASYMMETRIC, Key
 from pgmq_gateway.auth.keyset import KeySet, own_keys
 from pgmq_gateway.auth.remote_keys import RemoteKeys
+from pgmq_gateway.auth.signatures import Signatures
 from pgmq_gateway.errors import AnonymousDisabled, GatewayError, InvalidClaims, KeysMissing, Unauthorized, UnknownRole
 from pgmq_gateway.http.request import HEAD_CACHE_SIZE, Head
 from pgmq_gateway.settings.model import Settings
@@ -35,13 +36,6 @@ DEFAULT_ROLE_CLAIM = RoleClaim.of(".role")
 
 
 Claims = Mapping[str, object]
-
-
-class _Signatures(jwt.PyJWS):
-    def _validate_kid(self, kid: object) -> None:
-        """Null is as absent, as in PostgREST: some issuers write it where they have a single key."""
-        if kid is not None:
-            super()._validate_kid(kid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,7 @@ class Authenticator:
         self._ring = ring
         self._role_claim = role_claim
         self._clock = clock
-        self._jws = _Signatures()
+        self._jws = Signatures()
         # Failures are exceptions, which lru_cache does not keep.
         self._cached = lru_cache(cache_size)(self._read)
         self._credential = lru_cache(HEAD_CACHE_SIZE)(self._find_credential)
