@@ -925,14 +925,14 @@ async def test_rows_stay_under_the_pointer_and_images_are_shown(
     sql("select pgmq.send(%s, '2')", queue)
     await expect(desk.get_by_role("button", name="1 new")).to_be_visible()
     await expect(ids(desk)).to_have_text(["1"])
-    await desk.get_by_role("button", name="1 new").click()
+    await desk.get_by_role("button", name="1 new").press("Enter")
     await expect(ids(desk)).to_have_text(["1", "2"])
     await desk.get_by_role("heading", level=1).hover()
     sql("select pgmq.send(%s, '3')", queue)
     await expect(ids(desk)).to_have_text(["1", "2", "3"])
-    # Typed text is not lost by Esc.
+    # Typed text is not lost by Esc, however long it is pressed.
     await button(desk, "Send message").click()
     await desk.get_by_label("Message (JSON)").fill('{"typed": 1}')
-    await desk.keyboard.press("Escape")
+    await desk.keyboard.press("Escape", delay=500)
     await button(desk.get_by_role("dialog", name="Discard your changes?"), "Cancel").click()
     await expect(desk.get_by_label("Message (JSON)")).to_have_value('{"typed": 1}')

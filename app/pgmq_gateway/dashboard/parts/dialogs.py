@@ -55,7 +55,8 @@ def keep_typed(dialog: ui.dialog, changed: Callable[[], bool]) -> Callable[[], A
             dialog.close()
 
     (card,) = dialog.default_slot.children
-    card.on("keydown.esc", leave, js_handler=AFTER_THE_VALUE)
+    # Quasar closes the top dialog when Esc is released: opened at keydown, the question would be closed at once.
+    card.on("keyup.esc", leave, js_handler=AFTER_THE_VALUE)
     dialog.props("persistent no-shake")
     return leave
 

@@ -28,14 +28,15 @@ class Sending:
     ) -> None:
         self._queue = queue
         self._sent = sent
+        self._first = pretty(message), pretty(headers) if headers else ""
         with (
             ui.context.client.content,
             ui.dialog().props('aria-label="Send a message"') as self._dialog,
             ui.card().classes("dialog wide-dialog"),
         ):
             self._title = heading("Send a message")
-            self._message = editor("Message (JSON)", json_error).props("autofocus").classes("tall")
-            self._headers = editor("Headers (JSON, optional)", _headers_error)
+            self._message = editor("Message (JSON)", self._first[0], json_error).props("autofocus").classes("tall")
+            self._headers = editor("Headers (JSON, optional)", self._first[1], _headers_error)
             with ui.element("div").classes("fields"):
                 self._delay = field("Delay in seconds", "0", validation=_whole(0, MAX_DELAY_SECONDS)).props(
                     "hide-bottom-space inputmode=numeric"
@@ -51,8 +52,6 @@ class Sending:
                 self._button = button("Send", self._send, "primary")
         for place in (self._message, self._headers):
             place.on("keydown.ctrl.enter", self._send, js_handler=AFTER_THE_VALUE)
-        self._first = pretty(message), pretty(headers) if headers else ""
-        self._message.value, self._headers.value = self._first
         self._dialog.on("hide", self._dialog.delete)
         self._dialog.open()
 
@@ -83,9 +82,9 @@ class Sending:
         await self._sent()
 
 
-def editor(label: str, validation: Callable[[str], str | None]) -> ui.input:
+def editor(label: str, value: str, validation: Callable[[str], str | None]) -> ui.input:
     """A text area for JSON."""
-    made = ui.textarea(label, validation=validation).props(
+    made = ui.textarea(label, value=value, validation=validation).props(
         "outlined dense stack-label autocomplete=off spellcheck=false debounce=250"
     )
     return made.classes("field editor")
