@@ -59,7 +59,7 @@ class Findings:
     def _update(self) -> None:
         info = [row for row in self._rows if _is_info(row)]
         severe = [row for row in self._rows if not _is_info(row)]
-        shown = sorted((row for row in severe if _key(row) not in self._dismissed), key=lambda row: row["level"])
+        shown = sorted((row for row in severe if digest(row) not in self._dismissed), key=lambda row: row["level"])
         self._place.set_visibility(bool(self._rows))
         self._place.clear()
         with self._place:
@@ -120,10 +120,10 @@ class Findings:
         self._update()
 
     def _dismiss(self, rows: Iterable[Row]) -> None:
-        self._keep([*self._dismissed, *map(_key, rows)])
+        self._keep([*self._dismissed, *map(digest, rows)])
 
     def _restore(self) -> None:
-        known = {_key(row) for row in self._rows}
+        known = {digest(row) for row in self._rows}
         self._keep([one for one in self._dismissed if one not in known])
 
     def _keep(self, dismissed: Sequence[str]) -> None:
@@ -133,9 +133,9 @@ class Findings:
         self._update()
 
 
-def _key(row: Row) -> str:
-    """A digest of a finding. Another number in its text makes no other finding."""
-    text = NUMBER.sub("", f"{row.get('queue_name')} {row['rule']} {row['level']} {row['message']}")
+def digest(row: Row) -> str:
+    """Of a finding. Another number in its message, such as a count, makes no other finding; another queue does."""
+    text = f"{row.get('queue_name')} {row['rule']} {row['level']} {NUMBER.sub('', row['message'])}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
