@@ -16,6 +16,13 @@ from pgmq_gateway.dashboard.queue.views import ARCHIVE, LETTERS, MESSAGES
         ("user.id = 7", '($."user"."id" == 7 || $."user"."id" == "7")'),
         ("user.id≠ann", '(!($."user"."id" == "ann") || ($."user"."id" == "ann") is unknown)'),
         ("amount ≥ 10", '$."amount" >= 10'),
+        ("amount>=10", '$."amount" >= 10'),
+        (
+            "amount != 10",
+            '(!($."amount" == 10 || $."amount" == "10") || ($."amount" == 10 || $."amount" == "10") is unknown)',
+        ),
+        ("amount == ann", '($."amount" == "ann")'),
+        ('"a!".b = x', '($."a!"."b" == "x")'),
         ("name contains A.b", '$."name" like_regex "A.b" flag "qi"'),
         ('"a.b".c = "7"', '($."a.b"."c" == "7")'),
         ("$ = true", '($ == true || $ == "true")'),

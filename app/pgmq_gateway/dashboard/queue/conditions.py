@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 # By operator: that of SQL/JSON path. `contains` is a text search in any case of letters.
 OPERATORS = {"=": "==", "≠": "!=", "<": "<", "≤": "<=", ">": ">", "≥": ">=", "contains": "like_regex"}
+# As typed on a keyboard.
+ALIASES = {"==": "=", "!=": "≠", "<=": "≤", ">=": "≥"}
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-PART = r'(?:"(?:[^"\\]|\\.)*"|[^\s".=≠<≤>≥]+)'
-CONDITION = re.compile(rf"\s*({PART}(?:\.{PART})*)\s*(=|≠|<|≤|>|≥|contains\s)\s*(.*)", re.DOTALL)
+PART = r'(?:"(?:[^"\\]|\\.)*"|[^\s".!=≠<≤>≥]+)'
+CONDITION = re.compile(rf"\s*({PART}(?:\.{PART})*)\s*([!<>=]=|[=≠<≤>≥]|contains\s)\s*(.*)", re.DOTALL)
 # Of a condition that the message panel offers: the URL has it.
 MAX_CHARACTERS = 200
 # The whole payload.
@@ -47,7 +49,8 @@ def condition(text: str) -> Condition | None:
     found = CONDITION.fullmatch(text)
     if found is None or not found[3].strip():
         return None
-    return Condition(found[1], found[2].strip(), found[3].strip())
+    operator = found[2].strip()
+    return Condition(found[1], ALIASES.get(operator, operator), found[3].strip())
 
 
 def equality(names: Sequence[str] | None, value: str, kind: str) -> str:
