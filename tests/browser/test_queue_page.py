@@ -910,6 +910,11 @@ async def test_the_address_has_filter_order_view_and_the_open_message(
     await desk.context.clear_cookies(name="pgmq_dashboard_charts")
 
 
+async def test_an_id_of_thousands_of_digits_is_no_message(desk: Page, dashboard: Dashboard, queue: str) -> None:
+    await desk.goto(f"{dashboard.url}/queues/{queue}/messages/{'9' * 5000}")
+    await expect(desk.get_by_role("main")).to_contain_text("does not exist")
+
+
 async def test_rows_stay_under_the_pointer_and_images_are_shown(
     desk: Page, dashboard: Dashboard, queue: str, sql: Sql
 ) -> None:

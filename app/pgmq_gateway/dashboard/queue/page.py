@@ -3,6 +3,7 @@
 import asyncio
 
 from nicegui import background_tasks, ui
+from starlette.convertors import Convertor, register_url_convertor
 
 from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.parts.lint import Findings
@@ -25,7 +26,22 @@ from pgmq_gateway.dashboard.queue.settings import edit_settings
 Snapshot = tuple[Row, Listed | Problem]
 
 
-@page("/queues/{name:path}/messages/{msg_id:int}", "Message", section="/")
+class MessageId(Convertor[int]):
+    """Not Starlette's `int`: Python refuses to read thousands of digits."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("message_id", MessageId())
+
+
+@page("/queues/{name:path}/messages/{msg_id:message_id}", "Message", section="/")
 async def message(api: Api, name: str, msg_id: int) -> None:
     ui.page_title(f"Message {msg_id} of {name} · pgmq-gateway")
     await Details(Queue(api, name)).start()
