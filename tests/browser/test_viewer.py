@@ -60,6 +60,11 @@ async def test_a_viewer_sees_all_pages_and_no_control_that_would_be_refused(
             for control in ("button", "menuitem", "checkbox", "switch"):
                 await expect(tab.get_by_role(control).filter(has_text=CHANGES)).to_have_count(0)
     await tab.goto(f"{viewer.url}/queues/{queue}")
+    await tab.get_by_role("button", name="Settings").click()
+    settings = tab.get_by_role("dialog")
+    await expect(settings.get_by_label("Receives")).to_be_disabled()
+    await expect(settings.locator("input:enabled")).to_have_count(0)
+    await settings.get_by_role("button", name="Close").click()
     await expect(tab.get_by_role("main")).to_contain_text("no permission to read the messages of this queue")
     sql(f"grant select on pgmq.q_{queue} to queue_viewer")
     sql(f"create policy viewing on pgmq.q_{queue} for select to queue_viewer using (true)")

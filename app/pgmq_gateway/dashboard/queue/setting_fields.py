@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nicegui import ui
+from nicegui.elements.mixins.disableable_element import DisableableElement
 
 from pgmq_gateway.dashboard.api import Row
 from pgmq_gateway.dashboard.parts.widgets import field
@@ -29,7 +30,10 @@ class SettingField(ABC):
 
     initial   the default
     present   the value that the queue has
+    input     the element with the value
     """
+
+    input: DisableableElement
 
     def __init__(self, range: Row, wording: Wording, present: object) -> None:
         self.name: str = range["setting"]
@@ -68,33 +72,35 @@ class SettingField(ABC):
 class NumberField(SettingField):
     """A number; empty for the default."""
 
+    input: ui.input
+
     def __init__(self, range: Row, wording: Wording, present: object) -> None:
         super().__init__(range, wording, present)
         unit = f" ({wording.unit})" if wording.unit else ""
         placeholder = f"{self.initial}" if self.initial is not None else wording.unset
-        self._input = field(f"{wording.label}{unit}", _plain(present, self.initial), validation=self._error)
-        self._input.props("stack-label clearable inputmode=decimal autocomplete=off").classes("setting")
-        self._input.props["placeholder"] = placeholder
+        self.input = field(f"{wording.label}{unit}", _plain(present, self.initial), validation=self._error)
+        self.input.props("stack-label clearable inputmode=decimal autocomplete=off").classes("setting")
+        self.input.props["placeholder"] = placeholder
         default = "" if self.initial is None else f"Default {self.initial:,}."
-        self._input.props["hint"] = " ".join(text for text in (f"{self._bounds}.", default, wording.help) if text)
+        self.input.props["hint"] = " ".join(text for text in (f"{self._bounds}.", default, wording.help) if text)
 
     @property
     def value(self) -> object:
-        text = (self._input.value or "").strip()
+        text = (self.input.value or "").strip()
         return self.initial if not text else float(text) if "." in text else int(text)
 
     @property
     def changed(self) -> bool:
-        return self._error(self._input.value) is not None or super().changed
+        return self._error(self.input.value) is not None or super().changed
 
     def validate(self) -> bool:
-        return bool(self._input.validate())
+        return bool(self.input.validate())
 
     def refuse(self, error: str) -> None:
-        self._input.error = error
+        self.input.error = error
 
     def on_change(self, handler: Callable[[], None]) -> None:
-        self._input.on_value_change(handler)
+        self.input.on_value_change(handler)
 
     @property
     def _bounds(self) -> str:
@@ -117,6 +123,8 @@ class NumberField(SettingField):
 class ChoiceField(SettingField):
     """One of some strings; without a default, also none of them."""
 
+    input: ui.select
+
     def __init__(self, range: Row, wording: Wording, present: object, choices: Sequence[str]) -> None:
         super().__init__(range, wording, present)
         # What is set stays among the choices.
@@ -126,43 +134,45 @@ class ChoiceField(SettingField):
         }
         if self.initial is None:
             options = {"": wording.unset, **{name: str(name) for name in names}}
-        self._select = ui.select(options, label=wording.label, value=present or "")
-        self._select.props("outlined dense options-dense stack-label").classes("field setting")
-        self._select.props["hint"] = wording.help
+        self.input = ui.select(options, label=wording.label, value=present or "")
+        self.input.props("outlined dense options-dense stack-label").classes("field setting")
+        self.input.props["hint"] = wording.help
 
     @property
     def value(self) -> object:
-        return self._select.value or None
+        return self.input.value or None
 
     def refuse(self, error: str) -> None:
-        self._select.error = error
+        self.input.error = error
 
     def on_change(self, handler: Callable[[], None]) -> None:
-        self._select.on_value_change(lambda: self._changed(handler))
+        self.input.on_value_change(lambda: self._changed(handler))
 
     def _changed(self, handler: Callable[[], None]) -> None:
-        self._select.error = None
+        self.input.error = None
         handler()
 
 
 class SwitchField(SettingField):
     """True or false."""
 
+    input: ui.switch
+
     def __init__(self, range: Row, wording: Wording, present: object) -> None:
         super().__init__(range, wording, present)
         with ui.element("div").classes("setting-switch"):
-            self._switch = ui.switch(wording.label, value=bool(present)).props("dense")
+            self.input = ui.switch(wording.label, value=bool(present)).props("dense")
             self._note = ui.label(wording.help).classes("muted")
 
     @property
     def value(self) -> object:
-        return bool(self._switch.value)
+        return bool(self.input.value)
 
     def refuse(self, error: str) -> None:
         self._note.text = error
 
     def on_change(self, handler: Callable[[], None]) -> None:
-        self._switch.on_value_change(handler)
+        self.input.on_value_change(handler)
 
 
 def setting_field(range: Row, wording: Wording, present: object, queues: Sequence[str]) -> SettingField:

@@ -104,10 +104,12 @@ class SettingsDialog:
             self._add_sections({range["setting"]: range for range in ranges})
             self._failure = Failure()
             with ui.element("div").classes("actions"):
-                button("Cancel", keep_typed(self._dialog, lambda: bool(self._changed())))
+                can_save = queue.api.can("set_queue_settings")
+                button("Cancel" if can_save else "Close", keep_typed(self._dialog, lambda: bool(self._changed())))
                 self._save = button("Save", self._send, "primary")
-                self._save.set_visibility(queue.api.can("set_queue_settings"))
+                self._save.set_visibility(can_save)
         for one in self._fields.values():
+            one.input.set_enabled(can_save)
             one.on_change(self._show_changes)
         self._show_changes()
         self._dialog.on("hide", self._dialog.delete)
