@@ -31,7 +31,3 @@ class Matches:
         """The number; with a + when there are more. `at_least`: of the messages that a page shows meanwhile."""
         number = max(self._number or 0, at_least)
         return f"{MAX_COUNTED:,}+" if number > MAX_COUNTED else f"{number:,}"
-
-    @property
-    def none(self) -> bool:
-        return self._number == 0
