@@ -145,24 +145,11 @@ CREATE FUNCTION pgmq_admin.change_policy(queue_name text, policy_names text[], t
     SET lock_timeout TO '3s'
     AS $$
 declare
-    missing text;
-    dropped record;
+    policy_name text;
 begin
     perform pgmq_gateway.lock_privileges();
-    select n.name into missing
-    from unnest(policy_names) as n (name)
-    where not exists (select from pgmq_admin.list_policies(queue_name) as p where p.policy_name = n.name);
-    if found then
-        raise exception 'queue "%" has no policy "%"', queue_name, missing using
-            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
-    end if;
-    for dropped in
-        select p.polname, p.polrelid
-        from pgmq_gateway.queue_tables(queue_name) as t
-        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
-        where p.polname = any (policy_names)
-    loop
-        execute format('drop policy %I on %s', dropped.polname, dropped.polrelid::regclass);
+    for policy_name in select distinct n from unnest(policy_names) as n loop
+        perform pgmq_gateway.drop_policy_of(queue_name, policy_name);
     end loop;
     return query select pgmq_admin.create_policy(queue_name, template, role, claim, member, operations);
     perform pgmq_settings.record_action(queue_name, 'change_policy');
@@ -435,21 +422,8 @@ CREATE FUNCTION pgmq_admin.drop_policy(queue_name text, policy_name text) RETURN
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '3s'
     AS $$
-declare
-    place regclass;
 begin
-    for place in
-        select p.polrelid
-        from pgmq_gateway.queue_tables(queue_name) as t
-        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
-        where p.polname = policy_name
-    loop
-        execute format('drop policy %I on %s', policy_name, place);
-    end loop;
-    if not found then
-        raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
-            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
-    end if;
+    perform pgmq_gateway.drop_policy_of(queue_name, policy_name);
     perform pgmq_settings.record_action(queue_name, 'drop_policy');
 end;
 $$;
@@ -3370,6 +3344,28 @@ CREATE FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_ro
                 (select string_agg(p.oid::text, '|') from pg_proc as p
                 where p.pronamespace = 'pg_catalog'::regnamespace and p.proname ~ 'random|^uuidv'))),
         false);
+$$;
+
+CREATE FUNCTION pgmq_gateway.drop_policy_of(queue_name text, policy_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    place regclass;
+begin
+    for place in
+        select p.polrelid
+        from pgmq_gateway.queue_tables(queue_name) as t
+        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+        where p.polname = policy_name
+    loop
+        execute format('drop policy %I on %s', policy_name, place);
+    end loop;
+    if not found then
+        raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
+    end if;
+end;
 $$;
 
 CREATE FUNCTION pgmq_gateway.drop_remains(queue_name text) RETURNS void
@@ -11100,6 +11096,8 @@ REVOKE ALL ON FUNCTION pgmq_gateway.delete_old_actions(max_actions integer) FROM
 
 REVOKE ALL ON FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION pgmq_gateway.distinguishes_calls(code text, tables oid[], per_row boolean) TO authenticator;
+
+REVOKE ALL ON FUNCTION pgmq_gateway.drop_policy_of(queue_name text, policy_name text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION pgmq_gateway.drop_remains(queue_name text) FROM PUBLIC;
 

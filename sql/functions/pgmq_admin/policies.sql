@@ -190,24 +190,11 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '3s'
 as $change$
 declare
-    missing text;
-    dropped record;
+    policy_name text;
 begin
     perform pgmq_gateway.lock_privileges();
-    select n.name into missing
-    from unnest(policy_names) as n (name)
-    where not exists (select from pgmq_admin.list_policies(queue_name) as p where p.policy_name = n.name);
-    if found then
-        raise exception 'queue "%" has no policy "%"', queue_name, missing using
-            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
-    end if;
-    for dropped in
-        select p.polname, p.polrelid
-        from pgmq_gateway.queue_tables(queue_name) as t
-        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
-        where p.polname = any (policy_names)
-    loop
-        execute format('drop policy %I on %s', dropped.polname, dropped.polrelid::regclass);
+    for policy_name in select distinct n from unnest(policy_names) as n loop
+        perform pgmq_gateway.drop_policy_of(queue_name, policy_name);
     end loop;
     return query select pgmq_admin.create_policy(queue_name, template, role, claim, member, operations);
     perform pgmq_settings.record_action(queue_name, 'change_policy');
@@ -226,21 +213,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '3s'
 as $drop$
-declare
-    place regclass;
 begin
-    for place in
-        select p.polrelid
-        from pgmq_gateway.queue_tables(queue_name) as t
-        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
-        where p.polname = policy_name
-    loop
-        execute format('drop policy %I on %s', policy_name, place);
-    end loop;
-    if not found then
-        raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
-            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
-    end if;
+    perform pgmq_gateway.drop_policy_of(queue_name, policy_name);
     perform pgmq_settings.record_action(queue_name, 'drop_policy');
 end;
 $drop$;

@@ -44,6 +44,31 @@ as $conditions$
 $conditions$;
 revoke all on function pgmq_gateway.conditions from public;
 
+-- Drops a policy of a queue, on its archive too.
+create or replace function pgmq_gateway.drop_policy_of(queue_name text, policy_name text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $drop$
+declare
+    place regclass;
+begin
+    for place in
+        select p.polrelid
+        from pgmq_gateway.queue_tables(queue_name) as t
+        join pg_policy as p on p.polrelid in (t.queue_table, t.archive_table)
+        where p.polname = policy_name
+    loop
+        execute format('drop policy %I on %s', policy_name, place);
+    end loop;
+    if not found then
+        raise exception 'queue "%" has no policy "%"', queue_name, policy_name using
+            errcode = 'undefined_object', hint = 'pgmq_admin.list_policies() lists its policies.';
+    end if;
+end;
+$drop$;
+revoke all on function pgmq_gateway.drop_policy_of from public;
+
 -- The effect of policies on an operation of a role.
 --
 -- blockers         why no row can pass, in words
