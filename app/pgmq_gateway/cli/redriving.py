@@ -23,7 +23,7 @@ PerSecond = Annotated[
     ),
 ]
 Filter = Annotated[
-    str, typer.Option("--filter", metavar="JSON", help="Conditions: state, min_read_ct, message_contains and others.")
+    str, typer.Option("--filter", metavar="JSON", help="Conditions: state, min_read_ct, contains and others.")
 ]
 
 
