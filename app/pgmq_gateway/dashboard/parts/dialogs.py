@@ -71,5 +71,7 @@ async def confirmed(title: str, text: str, action: str, kind: Kind = "primary") 
             button("Cancel", dialog.close).props("autofocus")
             button(action, lambda: dialog.submit(True), kind)
     answer = await dialog
-    dialog.delete()
+    # With its tab, if that was closed at the question.
+    if not dialog.is_deleted:
+        dialog.delete()
     return answer is True
