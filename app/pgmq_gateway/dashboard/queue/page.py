@@ -3,7 +3,7 @@
 import asyncio
 
 from nicegui import background_tasks, ui
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.convertors import IntegerConvertor, register_url_convertor
 
 from pgmq_gateway.dashboard.api import Api, Problem, Row
 from pgmq_gateway.dashboard.parts.lint import Findings
@@ -26,16 +26,10 @@ from pgmq_gateway.dashboard.queue.settings import edit_settings
 Snapshot = tuple[Row, Listed | Problem]
 
 
-class MessageId(Convertor[int]):
-    """Not Starlette's `int`: Python refuses to read thousands of digits."""
+class MessageId(IntegerConvertor):
+    """Of a limited length: Python refuses to read thousands of digits."""
 
     regex = "[0-9]{1,19}"
-
-    def convert(self, value: str) -> int:
-        return int(value)
-
-    def to_string(self, value: int) -> str:
-        return str(value)
 
 
 register_url_convertor("message_id", MessageId())
