@@ -34,7 +34,7 @@ class Sending:
             ui.dialog().props('aria-label="Send a message"') as self._dialog,
             ui.card().classes("dialog wide-dialog"),
         ):
-            self._title = heading("Send a message")
+            heading("Send a message")
             self._message = editor("Message (JSON)", self._first[0], json_error).props("autofocus").classes("tall")
             self._headers = editor("Headers (JSON, optional)", self._first[1], _headers_error)
             with ui.element("div").classes("fields"):
