@@ -86,9 +86,13 @@ def test_22_of_many_users_only_the_recipient_reads(
     probes = metric(gateway, "policy_probes_total")
     results = {user: wait(user) for user in USERS}
     until(lambda: metric(gateway, "waiting") == len(USERS))
-    while metric(gateway, "policy_probes_total") == probes:
+
+    def probed() -> bool:
         # A probe that met the change of policies is followed by a second without probes: then one message is too few.
         send(gateway, "nobody")
+        return metric(gateway, "policy_probes_total") > probes
+
+    until(probed)
     # By SQL, in one transaction and so at one time, and by a call of this process.
     gateway.sql("select pgmq.send_batch('jobs', array(select jsonb_build_object('to', u, 'text', 'hello') from"
                 " unnest(%s::text[]) as u))", USERS[3:6])  # fmt: skip
