@@ -70,8 +70,5 @@ async def confirmed(title: str, text: str, action: str, kind: Kind = "primary") 
         with ui.element("div").classes("actions"):
             button("Cancel", dialog.close).props("autofocus")
             button(action, lambda: dialog.submit(True), kind)
-    answer = await dialog
-    # With its tab, if that was closed at the question.
-    if not dialog.is_deleted:
-        dialog.delete()
-    return answer is True
+    dialog.on("hide", dialog.delete)
+    return await dialog is True
